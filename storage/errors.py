@@ -1,0 +1,137 @@
+"""What can go wrong with bytes on disk or bytes offered for disk.
+
+Every class carries its data as attributes, so that each door can phrase its own answer;
+``api/errors.py`` is the one table that does.
+"""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """Base of every error raised by this package."""
+
+
+class OffsetOutOfRange(StorageError):
+    """The offset is below the first readable record or beyond the end of the log."""
+
+    def __init__(self, offset: int, start_offset: int, end_offset: int) -> None:
+        super().__init__(
+            f"offset {offset} is out of range: readable offsets are {start_offset} to {end_offset}"
+        )
+        self.offset = offset
+        self.start_offset = start_offset
+        self.end_offset = end_offset
+
+
+class CorruptBatch(StorageError):
+    """Bytes that are not a valid record batch; ``path`` is None when they came from outside."""
+
+    def __init__(self, reason: str, path: str | None = None, position: int | None = None) -> None:
+        place = "" if path is None else f" in {path}"
+        where = "" if position is None else f" at byte {position}"
+        super().__init__(f"corrupt record batch{place}{where}: {reason}")
+        self.reason = reason
+        self.path = path
+        self.position = position
+
+
+class InvalidRecord(StorageError):
+    """A well-formed batch or record that this log does not accept."""
+
+    def __init__(self, reason: str, index: int | None = None) -> None:
+        super().__init__(reason if index is None else f"record {index}: {reason}")
+        self.reason = reason
+        self.index = index
+
+
+class InvalidTimestamp(StorageError):
+    """A record's timestamp is further from the broker's clock than the topic allows."""
+
+    def __init__(self, timestamp: int, now_ms: int, reason: str) -> None:
+        super().__init__(f"timestamp {timestamp} is refused at broker time {now_ms}: {reason}")
+        self.timestamp = timestamp
+        self.now_ms = now_ms
+        self.reason = reason
+
+
+class BatchTooLarge(StorageError):
+    """A batch is larger than ``max.message.bytes``."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"the batch has {size} bytes; max.message.bytes is {limit}")
+        self.size = size
+        self.limit = limit
+
+
+class UnsupportedCodec(StorageError):
+    """The compression codec of a batch is unknown."""
+
+    def __init__(self, codec: int) -> None:
+        super().__init__(f"compression codec {codec} is unknown")
+        self.codec = codec
+
+
+class DecompressionTooLarge(StorageError):
+    """Compressed bytes would expand beyond the limit for one batch."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"compressed data expands to more than {limit} bytes")
+        self.limit = limit
+
+
+class OutOfOrderSequence(StorageError):
+    """An idempotent producer skipped or repeated sequence numbers."""
+
+    def __init__(self, producer_id: int, epoch: int, expected: int, got: int) -> None:
+        super().__init__(
+            f"producer {producer_id} epoch {epoch}: expected sequence {expected}, got {got}"
+        )
+        self.producer_id = producer_id
+        self.epoch = epoch
+        self.expected = expected
+        self.got = got
+
+
+class InvalidProducerEpoch(StorageError):
+    """A producer with an older epoch than the current one is fenced."""
+
+    def __init__(self, producer_id: int, epoch: int, current: int) -> None:
+        super().__init__(f"producer {producer_id}: epoch {epoch} is fenced by epoch {current}")
+        self.producer_id = producer_id
+        self.epoch = epoch
+        self.current = current
+
+
+class DiskFull(StorageError):
+    """A write did not fit; the file was put back as it was."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"no space left to write {path}")
+        self.path = path
+
+
+class WritesStopped(StorageError):
+    """The log accepts no writes because the disk failed to keep earlier ones."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"writing has stopped: {reason}")
+        self.reason = reason
+
+
+class DirectoryInUse(StorageError):
+    """Another process holds the data directory."""
+
+    def __init__(self, path: str, pid: int | None = None) -> None:
+        holder = "another process" if pid is None else f"process {pid}"
+        super().__init__(f"data directory {path} is in use by {holder}")
+        self.path = path
+        self.pid = pid
+
+
+class DirectoryUnreadable(StorageError):
+    """The data directory cannot be used; the reason says why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"data directory {path} cannot be used: {reason}")
+        self.path = path
+        self.reason = reason

@@ -1,0 +1,53 @@
+"""Names of everything in a data directory, built and parsed in this one place.
+
+Names are Apache Kafka's (``LogFileUtils.java``), so that its tools find their way::
+
+    DATA/<topic>-<partition>/00000000000000000042.log  .index  .timeindex  .snapshot
+"""
+
+from __future__ import annotations
+
+LOG = ".log"
+OFFSET_INDEX = ".index"
+TIME_INDEX = ".timeindex"
+PRODUCER_SNAPSHOT = ".snapshot"
+DELETED = ".deleted"
+CLEANED = ".cleaned"
+SWAP = ".swap"
+CUT = ".cut"
+DELETED_DIRECTORY = "-delete"
+
+META_PROPERTIES = "meta.properties"
+CATALOG = "catalog.sqlite"
+RECOVERY_POINTS = "recovery-point-offset-checkpoint"
+START_OFFSETS = "log-start-offset-checkpoint"
+LOCK = ".lock"
+CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
+PARTITION_METADATA = "partition.metadata"
+LEADER_EPOCHS = "leader-epoch-checkpoint"
+
+
+def segment_file_name(offset: int, suffix: str) -> str:
+    """The file of the segment (or snapshot) at ``offset``: twenty digits and a suffix."""
+    return f"{offset:020d}{suffix}"
+
+
+def parse_segment_file_name(name: str) -> tuple[int, str] | None:
+    """The offset and suffix of a segment file's name, or None for any other file."""
+    digits, dot, suffix = name.partition(".")
+    if len(digits) != 20 or not digits.isdecimal() or not dot:
+        return None
+    return int(digits), dot + suffix
+
+
+def partition_directory_name(topic: str, partition: int) -> str:
+    """The directory of one partition's log."""
+    return f"{topic}-{partition}"
+
+
+def parse_partition_directory_name(name: str) -> tuple[str, int] | None:
+    """The topic and partition of a directory's name, or None for any other name."""
+    topic, dash, partition = name.rpartition("-")
+    if not dash or not topic or not partition.isdecimal():
+        return None
+    return topic, int(partition)

@@ -1,0 +1,243 @@
+"""The disk: the only module of this package that asks the operating system for anything.
+
+``Disk`` makes and changes names, ``File`` holds bytes. Tests hand in a ``Disk`` of their own that
+loses what was not synced, tears writes, or fails on command.
+
+A ``File`` closes its descriptor when the last reference to it goes, so a thread that still reads
+a segment which the broker has just dropped keeps a valid descriptor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Sequence
+
+from tidelog.storage.errors import DirectoryInUse, DirectoryUnreadable, DiskFull, WritesStopped
+
+Buffer = bytes | bytearray | memoryview
+WritableBuffer = bytearray | memoryview
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+
+
+class File:
+    """An append-only file that is read anywhere; ``size`` is where the next append goes."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self.size = os.fstat(descriptor).st_size
+        self._descriptor = descriptor
+        self._nowait = bool(_NOWAIT)
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def append(self, data: Buffer) -> None:
+        """Write all of ``data`` at the end, or leave the file as it was.
+
+        Raises DiskFull when it does not fit, WritesStopped when the disk fails otherwise.
+        """
+        try:
+            written = self._write(data, self.size)
+            while written < len(data):
+                written += self._write(memoryview(data)[written:], self.size + written)
+        except OSError as error:
+            self._undo_append(error)
+            if error.errno in _NO_SPACE:
+                raise DiskFull(self.path) from error
+            raise WritesStopped(f"{self.path}: {error.strerror}") from error
+        self.size += written
+
+    def _undo_append(self, cause: OSError) -> None:
+        try:
+            os.ftruncate(self._descriptor, self.size)
+        except OSError as error:
+            raise WritesStopped(
+                f"{self.path}: {cause.strerror}, and the partial write could not be undone"
+            ) from error
+
+    def _write(self, data: Buffer, position: int) -> int:
+        return os.pwrite(self._descriptor, data, position)
+
+    def read_at(self, position: int, size: int) -> Buffer:
+        """Up to ``size`` bytes from ``position``; fewer only at the end. May wait for the disk."""
+        return os.pread(self._descriptor, size, position)
+
+    def read_at_now(self, position: int, size: int) -> Buffer | None:
+        """Exactly ``size`` bytes if the page cache has them all, else None."""
+        if not self._nowait:
+            return os.pread(self._descriptor, size, position)
+        buffer = bytearray(size)
+        try:
+            got = os.preadv(self._descriptor, [buffer], position, _NOWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            self._nowait = False
+            return os.pread(self._descriptor, size, position)
+        return buffer if got == size else None
+
+    def sync(self) -> None:
+        """Put every byte written so far on stable storage."""
+        if sys.platform == "darwin":
+            fcntl.fcntl(self._descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(self._descriptor)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file to ``size`` bytes."""
+        os.ftruncate(self._descriptor, size)
+        self.size = size
+
+
+class Disk:
+    """Names on a real file system."""
+
+    def open(self, path: str) -> File:
+        """Open for reading and appending; created when missing. Raises DiskFull."""
+        try:
+            return File(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise DiskFull(path) from error
+            raise
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(path)
+
+    def size(self, path: str) -> int:
+        return os.stat(path).st_size
+
+    def names(self, directory: str) -> list[str]:
+        """The names in a directory, sorted. Raises DirectoryUnreadable."""
+        try:
+            return sorted(os.listdir(directory))
+        except OSError as error:
+            raise DirectoryUnreadable(directory, error.strerror or str(error)) from error
+
+    def sizes(self, directory: str) -> dict[str, int]:
+        """Name and size of each file in a directory. Raises DirectoryUnreadable."""
+        try:
+            with os.scandir(directory) as entries:
+                return {e.name: e.stat().st_size for e in entries if not e.is_dir()}
+        except OSError as error:
+            raise DirectoryUnreadable(directory, error.strerror or str(error)) from error
+
+    def is_directory(self, path: str) -> bool:
+        return os.path.isdir(path)
+
+    def make_directory(self, path: str) -> None:
+        """Create a directory, its parents too, unless it exists. Raises DirectoryUnreadable."""
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise DirectoryUnreadable(path, error.strerror or str(error)) from error
+
+    def rename(self, old: str, new: str) -> None:
+        os.replace(old, new)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; it is no error when it is gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory and the files in it; no error when it is gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(path):
+                self.remove(os.path.join(path, name))
+            os.rmdir(path)
+
+    def sync_directory(self, path: str) -> None:
+        """Make creations, renames and removals in a directory durable."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read_bytes(self, path: str) -> bytes:
+        with open(path, "rb") as file:
+            return file.read()
+
+    def write_atomically(self, path: str, data: Buffer) -> None:
+        """Replace a file's content so that a crash leaves the old or the new, durably."""
+        temporary = path + ".tmp"
+        try:
+            descriptor = os.open(
+                temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644
+            )
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            self.remove(temporary)
+            if error.errno in _NO_SPACE:
+                raise DiskFull(path) from error
+            raise
+        self.rename(temporary, path)
+        self.sync_directory(os.path.dirname(path))
+
+
+class DirectoryLock:
+    """Holds a directory for this process until released or until the process ends."""
+
+    def __init__(self, path: str) -> None:
+        """Raises DirectoryInUse when another process holds it, DirectoryUnreadable."""
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise DirectoryUnreadable(
+                os.path.dirname(path), error.strerror or str(error)
+            ) from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._descriptor, 32, 0).strip()
+            os.close(self._descriptor)
+            pid = int(holder) if holder.isdigit() else None
+            raise DirectoryInUse(os.path.dirname(path), pid) from error
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+
+def join(*parts: str) -> str:
+    """A path from its parts."""
+    return os.path.join(*parts)
+
+
+def allow_open_files(wanted: int) -> int:
+    """Raise this process's limit of open files towards ``wanted``; the limit now in force."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
+
+
+__all__: Sequence[str] = (
+    "Buffer",
+    "WritableBuffer",
+    "DirectoryLock",
+    "Disk",
+    "File",
+    "allow_open_files",
+    "join",
+)

@@ -1,0 +1,400 @@
+"""A segment: one ``.log`` file with its offset index and time index, named by its base offset.
+
+Sealed segments open their files when somebody reads them and may be closed again at any time;
+readers in threads keep what they hold. Only the event loop appends. ``end`` is one tuple, so
+that a reader in a thread sees a size and an offset that belong together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from tidelog.storage import file_names
+from tidelog.storage.batch_file import StoredBatch, scan
+from tidelog.storage.errors import CorruptBatch
+from tidelog.storage.file_names import segment_file_name
+from tidelog.storage.files import Buffer, Disk, File, join
+from tidelog.storage.offset_index import OffsetIndex
+from tidelog.storage.record_batch import (
+    HEADER_SIZE,
+    MAGIC,
+    SIZE_PREFIX,
+    BatchHeader,
+    Record,
+    decode_records,
+    read_header,
+)
+from tidelog.storage.time_index import TimeIndex
+
+_INDEX_ENTRIES_KEPT_BACK = 64
+_HINTS_MAX = 64
+
+_Fetch = Callable[[int, int], Buffer | None]
+
+
+class SegmentEnd(NamedTuple):
+    """Bytes of whole batches and the offset after the last of them."""
+
+    size: int
+    next_offset: int
+
+
+class SegmentRead(NamedTuple):
+    """Contiguous whole batches; the first may begin before the offset that was asked for."""
+
+    data: memoryview
+    next_offset: int
+
+
+class AppendedBatch(NamedTuple):
+    """What the indexes need to know of a batch."""
+
+    last_offset: int
+    max_timestamp: int
+    size: int
+
+
+class SegmentInfo(NamedTuple):
+    """A segment as administrators see it; sizes in bytes, timestamps in ms (-1: no record)."""
+
+    base_offset: int
+    next_offset: int
+    bytes: int
+    first_timestamp: int
+    last_timestamp: int
+    sealed: bool
+
+
+class _Files(NamedTuple):
+    log: File
+    offset_index: OffsetIndex
+    time_index: TimeIndex
+
+
+class OpenSegments:
+    """Bounds how many sealed segments hold files open at once: least recently used go first."""
+
+    def __init__(self, limit: int = 256) -> None:
+        self._limit = limit
+        self._segments: OrderedDict[Segment, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def used(self, segment: Segment) -> None:
+        """Note the use of a sealed segment; may close the files of another."""
+        with self._lock:
+            self._segments[segment] = None
+            self._segments.move_to_end(segment)
+            while len(self._segments) > self._limit:
+                self._segments.popitem(last=False)[0].close_files()
+
+
+class Segment:
+    """Batches from ``base_offset`` on; ``index_interval_bytes`` lie between index entries."""
+
+    def __init__(
+        self, disk: Disk, directory: str, base_offset: int, end: SegmentEnd, interval: int
+    ) -> None:
+        self.base_offset = base_offset
+        self.end = end
+        self._disk = disk
+        self._directory = directory
+        self._interval = interval
+        self._bytes_since_entry = 0
+        self._files: _Files | None = None
+        self._first_timestamp: int | None = None
+        self._largest: tuple[int, int] | None = None
+        self._hints: dict[int, int] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of the ``.log`` file."""
+        return self.end.size
+
+    @property
+    def next_offset(self) -> int:
+        """The offset after the last record."""
+        return self.end.next_offset
+
+    def path(self, suffix: str) -> str:
+        """The path of this segment's file with ``suffix``."""
+        return join(self._directory, segment_file_name(self.base_offset, suffix))
+
+    # Files
+
+    def files(self) -> _Files:
+        """The open files; opens them first where needed, which may wait for the disk."""
+        files = self._files
+        if files is None:
+            files = _Files(
+                self._disk.open(self.path(file_names.LOG)),
+                OffsetIndex(self.base_offset, self._stored(file_names.OFFSET_INDEX)),
+                TimeIndex(self.base_offset, self._stored(file_names.TIME_INDEX)),
+            )
+            self._files = files
+        return files
+
+    def _stored(self, suffix: str) -> bytes:
+        path = self.path(suffix)
+        return self._disk.read_bytes(path) if self._disk.exists(path) else b""
+
+    def close_files(self) -> None:
+        """Let go of the files; a reader that holds them goes on."""
+        files = self._files
+        if files and not files.offset_index.unstored and not files.time_index.unstored:
+            self._files = None
+
+    def save_indexes(self) -> None:
+        """Append to the index files what only memory holds; they are a hint and not synced."""
+        files = self._files
+        if files is None:
+            return
+        for index, suffix in (
+            (files.offset_index, file_names.OFFSET_INDEX),
+            (files.time_index, file_names.TIME_INDEX),
+        ):
+            path = self.path(suffix)
+            if index.unstored or not self._disk.exists(path):
+                file = self._disk.open(path)
+                if file.size != index.stored_size:
+                    file.truncate(index.stored_size)
+                file.append(index.take_unstored())
+
+    def sync(self) -> None:
+        """Put the batches on stable storage."""
+        self.files().log.sync()
+
+    # Append
+
+    def append(self, data: Buffer, appended: list[AppendedBatch]) -> None:
+        """Append stamped, contiguous batches. Raises DiskFull, WritesStopped; then unchanged."""
+        files = self._files or self.files()
+        position = files.log.size
+        files.log.append(data)
+        largest = self._largest or self._largest_indexed(files)
+        for batch in appended:
+            if batch.max_timestamp > largest[0]:
+                largest = (batch.max_timestamp, batch.last_offset)
+            if self._bytes_since_entry > self._interval:
+                files.offset_index.append(batch.last_offset, position)
+                files.time_index.maybe_append(*largest)
+                self._bytes_since_entry = 0
+            self._bytes_since_entry += batch.size
+            position += batch.size
+        self._largest = largest
+        self.end = SegmentEnd(position, appended[-1].last_offset + 1)
+        if files.offset_index.unstored > _INDEX_ENTRIES_KEPT_BACK:
+            self.save_indexes()
+
+    def _largest_indexed(self, files: _Files) -> tuple[int, int]:
+        return files.time_index.last_entry() or (-1, self.base_offset)
+
+    def seal(self) -> None:
+        """Write the final index entries: no append comes after this."""
+        files = self.files()
+        largest = self._largest or self._largest_indexed(files)
+        if largest[0] >= 0:
+            files.time_index.maybe_append(*largest)
+        self.save_indexes()
+
+    def is_index_full(self, last_offset: int) -> bool:
+        """Whether an offset is too far from the base for the indexes' 32 bits."""
+        return last_offset - self.base_offset > 0x7FFFFFFF
+
+    # Read
+
+    def read(self, offset: int, max_bytes: int, *, wait: bool) -> SegmentRead | None:
+        """Whole batches from the one that holds ``offset``, at least one if there is one.
+
+        None when the disk would have to be waited for and ``wait`` is false.
+        """
+        end = self.end
+        files = self._files
+        if files is None:
+            if not wait:
+                return None
+            files = self.files()
+        fetch = files.log.read_at if wait else files.log.read_at_now
+        position = self._hints.get(offset)
+        if position is None:
+            position = self._locate(files, offset, end, fetch)
+            if position is None:
+                return None
+        if position >= end.size:
+            return SegmentRead(memoryview(b""), end.next_offset)
+        return self._read_run(files, position, end, max_bytes, fetch)
+
+    def _locate(
+        self, files: _Files, offset: int, end: SegmentEnd, fetch: _Fetch
+    ) -> int | None:
+        """Where the first batch that reaches ``offset`` starts."""
+        position = files.offset_index.position_of(offset)
+        while position < end.size:
+            chunk = fetch(position, min(self._interval + HEADER_SIZE, end.size - position))
+            if chunk is None:
+                return None
+            at = 0
+            while at + HEADER_SIZE <= len(chunk):
+                header = _header_at(chunk, at, files.log.path, position)
+                if header.last_offset >= offset:
+                    return position + at
+                at += header.size
+            if at == 0:
+                raise CorruptBatch("the file ends inside a header", files.log.path, position)
+            position += at
+        return end.size
+
+    def _read_run(
+        self, files: _Files, position: int, end: SegmentEnd, max_bytes: int, fetch: _Fetch
+    ) -> SegmentRead | None:
+        """Whole batches from ``position``; the last is found through the index."""
+        raw = fetch(position, min(max(max_bytes, HEADER_SIZE), end.size - position))
+        if raw is None:
+            return None
+        first = _header_at(raw, 0, files.log.path, position)
+        if first.size > len(raw):
+            raw = fetch(position, min(first.size, end.size - position))
+            if raw is None:
+                return None
+            if first.size > len(raw):
+                raise CorruptBatch("the file ends inside a batch", files.log.path, position)
+        if position + len(raw) == end.size:
+            return SegmentRead(memoryview(raw), end.next_offset)
+        indexed = files.offset_index.batch_start_at_or_before(position + len(raw) - HEADER_SIZE)
+        at = max(0, indexed - position)
+        next_offset = first.next_offset
+        while at + HEADER_SIZE <= len(raw):
+            header = _header_at(raw, at, files.log.path, position)
+            if at + header.size > len(raw):
+                next_offset = header.base_offset
+                break
+            at += header.size
+            next_offset = header.next_offset
+        self._remember(next_offset, position + at)
+        return SegmentRead(memoryview(raw)[:at], next_offset)
+
+    def _remember(self, offset: int, position: int) -> None:
+        """Keep where a sequential reader will go on."""
+        hints = self._hints
+        if len(hints) >= _HINTS_MAX:
+            hints.pop(next(iter(hints)), None)
+        hints[offset] = position
+
+    def scan(self, position: int = 0, *, check: bool = False) -> Iterator[StoredBatch]:
+        """Each batch from ``position``; waits for the disk. Raises CorruptBatch."""
+        end = self.end
+        return scan(self.files().log, position, end.size, check=check)
+
+    # Time
+
+    @property
+    def first_timestamp(self) -> int:
+        """Largest timestamp of the first batch, ms; -1 while there is none. May read the disk."""
+        if self._first_timestamp is None:
+            if self.size == 0:
+                return -1
+            head = self.files().log.read_at(0, HEADER_SIZE)
+            self._first_timestamp = _header_at(head, 0, self.path(file_names.LOG), 0).max_timestamp
+        return self._first_timestamp
+
+    @property
+    def largest_timestamp(self) -> int:
+        """Largest timestamp, ms; -1 while there is none. May read the disk."""
+        return self.largest()[0]
+
+    def largest(self) -> tuple[int, int]:
+        """Largest timestamp and the last offset of its batch. May read the disk."""
+        if self._largest is None:
+            self._largest = self._largest_indexed(self.files())
+        return self._largest
+
+    def first_at_or_after(self, timestamp: int) -> Record | None:
+        """The first record whose timestamp is not before ``timestamp``; waits for the disk."""
+        files = self.files()
+        offset = files.time_index.offset_before(timestamp)
+        for batch in self.scan(files.offset_index.position_of(offset)):
+            if batch.header.max_timestamp >= timestamp:
+                for record in decode_records(batch.data):
+                    if record.timestamp >= timestamp:
+                        return record
+        return None
+
+    def info(self, *, sealed: bool) -> SegmentInfo:
+        """This segment for administrators. May read the disk."""
+        return SegmentInfo(
+            self.base_offset,
+            self.next_offset,
+            self.size,
+            self.first_timestamp,
+            self.largest_timestamp,
+            sealed,
+        )
+
+    # Cut
+
+    def truncate(self, position: int, next_offset: int) -> None:
+        """Drop everything from ``position``, where the batch of ``next_offset`` began."""
+        files = self.files()
+        files.log.truncate(position)
+        files.offset_index.truncate(position)
+        files.time_index.truncate(next_offset)
+        self.end = SegmentEnd(position, next_offset)
+        self._hints.clear()
+        self._largest = None
+        self._first_timestamp = None if position == 0 else self._first_timestamp
+        self._rebuild_largest(files)
+
+    def _rebuild_largest(self, files: _Files) -> None:
+        """Find the largest timestamp and the distance to the last index entry again."""
+        last = files.offset_index.last_entry()
+        start = 0 if last is None else last[1]
+        largest = self._largest_indexed(files)
+        self._bytes_since_entry = self.size - start
+        for batch in self.scan(start):
+            if batch.header.max_timestamp > largest[0]:
+                largest = (batch.header.max_timestamp, batch.header.last_offset)
+        self._largest = largest
+
+    def rebuild_from(self, position: int, *, check: bool) -> Iterator[StoredBatch]:
+        """Yield each batch from ``position`` while making its index entries again.
+
+        Entries from ``position`` on must have been dropped before. When the bytes end or turn
+        bad, ``end`` is where the last sound batch ended, and CorruptBatch is raised for bad ones.
+        """
+        files = self.files()
+        largest = self._largest_indexed(files)
+        last = files.offset_index.last_entry()
+        since = position - (0 if last is None else last[1])
+        for batch in scan(files.log, position, files.log.size, check=check):
+            header = batch.header
+            if header.max_timestamp > largest[0]:
+                largest = (header.max_timestamp, header.last_offset)
+            if since > self._interval:
+                files.offset_index.append(header.last_offset, batch.position)
+                files.time_index.maybe_append(*largest)
+                since = 0
+            since += header.size
+            self.end = SegmentEnd(batch.position + header.size, header.next_offset)
+            self._largest, self._bytes_since_entry = largest, since
+            yield batch
+
+    def drop_index_entries_from(self, position: int, offset: int) -> None:
+        """Forget what the indexes say from ``position`` on, where ``offset`` began."""
+        files = self.files()
+        files.offset_index.truncate(position)
+        files.time_index.truncate(offset)
+
+    def indexes_are_sound(self) -> bool:
+        """Whether the stored indexes could be this segment's."""
+        files = self.files()
+        return files.offset_index.is_sound(files.log.size) and files.time_index.is_sound()
+
+
+def _header_at(data: Buffer, at: int, path: str, position: int) -> BatchHeader:
+    """A header read from a file, refused when it could not be one."""
+    header = read_header(data, at)
+    if header.magic != MAGIC or header.length < HEADER_SIZE - SIZE_PREFIX:
+        raise CorruptBatch("the bytes are no batch header", path, position + at)
+    return header

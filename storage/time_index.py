@@ -1,0 +1,90 @@
+"""The time index of a segment: sparse, from timestamp to offset.
+
+Apache Kafka's ``TimeIndex.java`` defines the entry, 12 bytes big-endian::
+
+    0  timestamp        int64   largest in the segment so far, ms
+    8  relative offset  int32   last offset of the batch that holds it, minus the base offset
+
+Timestamps of entries grow strictly. As with the offset index there is no checksum, and entries
+are written in groups.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+
+_ENTRY = struct.Struct(">qi")
+ENTRY_SIZE = _ENTRY.size
+
+
+class TimeIndex:
+    """Entries in ascending order of timestamp."""
+
+    def __init__(self, base_offset: int, stored: bytes = b"") -> None:
+        """``stored`` is the file's content; a torn last entry is left out."""
+        self._base_offset = base_offset
+        whole = stored[: len(stored) // ENTRY_SIZE * ENTRY_SIZE]
+        entries = list(_ENTRY.iter_unpack(whole))
+        self._timestamps: list[int] = [timestamp for timestamp, _ in entries]
+        self._offsets: list[int] = [offset for _, offset in entries]
+        self._stored = len(entries)
+
+    def __len__(self) -> int:
+        return len(self._timestamps)
+
+    def maybe_append(self, timestamp: int, last_offset: int) -> None:
+        """Add an entry if ``timestamp`` is larger than any before."""
+        if not self._timestamps or timestamp > self._timestamps[-1]:
+            self._timestamps.append(timestamp)
+            self._offsets.append(last_offset - self._base_offset)
+
+    def offset_before(self, timestamp: int) -> int:
+        """The offset from which to look for the first record at or after ``timestamp``.
+
+        Every record up to the returned offset's batch is older.
+        """
+        entry = bisect_left(self._timestamps, timestamp) - 1
+        return self._base_offset + (self._offsets[entry] if entry >= 0 else 0)
+
+    def last_entry(self) -> tuple[int, int] | None:
+        """Largest timestamp and the last offset of the batch that holds it."""
+        if not self._timestamps:
+            return None
+        return self._timestamps[-1], self._base_offset + self._offsets[-1]
+
+    def truncate(self, offset: int) -> None:
+        """Drop entries at or beyond ``offset``."""
+        relative = offset - self._base_offset
+        keep = len(self._offsets)
+        while keep and self._offsets[keep - 1] >= relative:
+            keep -= 1
+        del self._timestamps[keep:], self._offsets[keep:]
+        self._stored = min(self._stored, keep)
+
+    def is_sound(self) -> bool:
+        """Whether timestamps ascend and offsets do not descend."""
+        return all(
+            a < b for a, b in zip(self._timestamps, self._timestamps[1:], strict=False)
+        ) and all(a <= b for a, b in zip(self._offsets, self._offsets[1:], strict=False))
+
+    @property
+    def unstored(self) -> int:
+        """How many entries are not in the file yet."""
+        return len(self._timestamps) - self._stored
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of the entries that are in the file."""
+        return self._stored * ENTRY_SIZE
+
+    def take_unstored(self) -> bytes:
+        """The bytes to append to the file for the entries that are not in it yet."""
+        packed = b"".join(
+            _ENTRY.pack(timestamp, offset)
+            for timestamp, offset in zip(
+                self._timestamps[self._stored :], self._offsets[self._stored :], strict=True
+            )
+        )
+        self._stored = len(self._timestamps)
+        return packed
