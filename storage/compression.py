@@ -32,6 +32,7 @@ _OUTPUT_TOO_SMALL = ("failed to write whole buffer", "Destination buffer is too 
 _FIRST_GUESS = 4
 _GROWTH = 4
 _OUTPUT_MIN = 4096
+_DEFLATE_RATIO_MAX = 1032
 
 _XERIAL_MAGIC = b"\x82SNAPPY\0"
 _XERIAL_HEADER = _XERIAL_MAGIC + struct.pack(">ii", 1, 1)
@@ -86,7 +87,7 @@ def _decompress_stream(codec: int, data: Buffer, max_bytes: int) -> Buffer:
     size = len(data) * _FIRST_GUESS
     if codec == GZIP and len(data) >= 18:
         # The trailer tells the size (modulo 4 GiB); only a hint, for it may lie.
-        size = int.from_bytes(data[-4:], "little")
+        size = min(int.from_bytes(data[-4:], "little"), len(data) * _DEFLATE_RATIO_MAX)
     size = min(max(size, _OUTPUT_MIN), max_bytes)
     while True:
         output = bytearray(size)
@@ -127,6 +128,8 @@ def _decompress_snappy(data: memoryview, max_bytes: int) -> Buffer:
 def _xerial_blocks(data: memoryview) -> list[memoryview]:
     blocks = []
     position, end = len(_XERIAL_HEADER), len(data)
+    if position > end:
+        raise CorruptBatch("snappy: the header is cut short")
     while position < end:
         start = position + _XERIAL_CHUNK_SIZE.size
         if start > end:
@@ -140,7 +143,7 @@ def _xerial_blocks(data: memoryview) -> list[memoryview]:
 
 def _compress_snappy(data: memoryview) -> bytes:
     parts = [_XERIAL_HEADER]
-    for position in range(0, len(data), _XERIAL_CHUNK_BYTES):
+    for position in range(0, len(data) or 1, _XERIAL_CHUNK_BYTES):
         block = bytes(cramjam.snappy.compress_raw(data[position : position + _XERIAL_CHUNK_BYTES]))
         parts += (_XERIAL_CHUNK_SIZE.pack(len(block)), block)
     return b"".join(parts)
