@@ -310,14 +310,14 @@ class Segment:
             self._largest = self._largest_indexed(self.files())
         return self._largest
 
-    def first_at_or_after(self, timestamp: int) -> Record | None:
-        """The first record whose timestamp is not before ``timestamp``; waits for the disk."""
+    def first_at_or_after(self, timestamp: int, start_offset: int) -> Record | None:
+        """The first record from ``start_offset`` on that is not older; waits for the disk."""
         files = self.files()
-        offset = files.time_index.offset_before(timestamp)
+        offset = max(files.time_index.offset_before(timestamp), start_offset)
         for batch in self.scan(files.offset_index.position_of(offset)):
             if batch.header.max_timestamp >= timestamp:
                 for record in decode_records(batch.data):
-                    if record.timestamp >= timestamp:
+                    if record.timestamp >= timestamp and record.offset >= start_offset:
                         return record
         return None
 

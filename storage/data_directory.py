@@ -1,0 +1,99 @@
+"""The data directory as a whole: who holds it, whether it was left clean, its checkpoints.
+
+``meta.properties`` and the clean-shutdown marker are Apache Kafka's (``MetaProperties.java``,
+``CleanShutdownFileHandler.java``). The marker is removed as soon as the directory is opened and
+written last when it is closed, so that its presence proves a clean stop.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Mapping
+
+from tidelog.storage import file_names
+from tidelog.storage.checkpoints import decode_checkpoint, encode_checkpoint
+from tidelog.storage.errors import DirectoryUnreadable
+from tidelog.storage.files import DirectoryLock, Disk, join
+from tidelog.storage.recovery import LastKnown
+
+_VERSION = "1"
+Offsets = Mapping[tuple[str, int], int]
+
+
+class DataDirectory:
+    """Holds the directory for this process from construction until ``release``."""
+
+    def __init__(self, path: str, disk: Disk, node_id: int) -> None:
+        """Raises DirectoryInUse, DirectoryUnreadable, DiskFull."""
+        self.path = path
+        self.disk = disk
+        disk.make_directory(path)
+        self._lock = DirectoryLock(join(path, file_names.LOCK))
+        try:
+            self.cluster_id = self._read_or_write_meta(node_id)
+            self._known_points = self._read_checkpoint(file_names.RECOVERY_POINTS)
+            self._known_starts = self._read_checkpoint(file_names.START_OFFSETS)
+            marker = join(path, file_names.CLEAN_SHUTDOWN)
+            self.was_clean = disk.exists(marker)
+            if self.was_clean:
+                disk.remove(marker)
+                disk.sync_directory(path)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _read_or_write_meta(self, node_id: int) -> str:
+        path = join(self.path, file_names.META_PROPERTIES)
+        if self.disk.exists(path):
+            lines = self.disk.read_bytes(path).decode(errors="replace").splitlines()
+            pairs = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+            if pairs.get("version") != _VERSION or not pairs.get("cluster.id"):
+                reason = "meta.properties is not one of version 1 with a cluster.id"
+                raise DirectoryUnreadable(self.path, reason)
+            return pairs["cluster.id"]
+        cluster_id = new_id()
+        text = (
+            f"version={_VERSION}\ncluster.id={cluster_id}\n"
+            f"node.id={node_id}\ndirectory.id={new_id()}\n"
+        )
+        self.disk.write_atomically(path, text.encode())
+        return cluster_id
+
+    def _read_checkpoint(self, name: str) -> dict[tuple[str, int], int]:
+        path = join(self.path, name)
+        if not self.disk.exists(path):
+            return {}
+        try:
+            return decode_checkpoint(self.disk.read_bytes(path))
+        except ValueError as error:
+            raise DirectoryUnreadable(self.path, f"{name}: {error}") from error
+
+    def last_known(self, topic: str, partition: int) -> LastKnown:
+        """What the checkpoints say of one log."""
+        key = topic, partition
+        return LastKnown(self._known_points.get(key), self._known_starts.get(key), self.was_clean)
+
+    def save_recovery_points(self, offsets: Offsets) -> None:
+        """Replace the checkpoint of offsets below which everything is flushed."""
+        path = join(self.path, file_names.RECOVERY_POINTS)
+        self.disk.write_atomically(path, encode_checkpoint(offsets))
+
+    def save_start_offsets(self, offsets: Offsets) -> None:
+        """Replace the checkpoint of start offsets that lie above their first segment's base."""
+        path = join(self.path, file_names.START_OFFSETS)
+        self.disk.write_atomically(path, encode_checkpoint(offsets))
+
+    def mark_clean(self) -> None:
+        """Say that every log was closed in order; the last thing written."""
+        path = join(self.path, file_names.CLEAN_SHUTDOWN)
+        self.disk.write_atomically(path, b'{"version":0,"brokerEpoch":-1}')
+
+    def release(self) -> None:
+        """Let another process have the directory."""
+        self._lock.release()
+
+
+def new_id() -> str:
+    """A random id in Kafka's form: 22 characters of URL-safe base64."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()

@@ -1,0 +1,400 @@
+"""A log: the ordered segments of one partition. One event loop appends; threads may read.
+
+Offsets are consecutive: each batch is stamped with the offset that follows the last. Nothing
+here waits for durability: ``begin_flush`` hands out what a thread must sync, ``flushed`` notes
+that it did. After a failed sync the log takes no more writes, because what the disk kept is
+unknown.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tidelog.storage import file_names
+from tidelog.storage.errors import (
+    BatchTooLarge,
+    InvalidRecord,
+    InvalidTimestamp,
+    OffsetOutOfRange,
+    WritesStopped,
+)
+from tidelog.storage.file_names import segment_file_name
+from tidelog.storage.files import Disk, File, WritableBuffer, join
+from tidelog.storage.leader_epochs import LeaderEpochs
+from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.producer_state import ProducerState
+from tidelog.storage.record_batch import (
+    BatchHeader,
+    Record,
+    check_batches,
+    decode_records,
+    stamp,
+    stamp_append_time,
+)
+from tidelog.storage.segment import (
+    AppendedBatch,
+    OpenSegments,
+    Segment,
+    SegmentEnd,
+    SegmentInfo,
+    SegmentRead,
+)
+
+
+class AppendResult(NamedTuple):
+    """Offsets of what was appended, or of the first time when it is a duplicate."""
+
+    base_offset: int
+    last_offset: int
+    log_append_time_ms: int
+    start_offset: int
+    duplicate: bool
+
+
+class Cut(NamedTuple):
+    """Bytes that recovery took out of a log; ``damage`` when whole batches followed them."""
+
+    path: str
+    position: int
+    bytes: int
+    kept_as: str
+    damage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Where a log lives: its directory and the partition it belongs to."""
+
+    disk: Disk
+    directory: str
+    topic: str
+    partition: int
+    opened: OpenSegments
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What recovery found; ``segments`` are oldest first and at least one."""
+
+    segments: list[Segment]
+    start_offset: int
+    flushed_offset: int
+    epochs: LeaderEpochs
+    producers: ProducerState
+    snapshot_offset: int = 0
+    cuts: list[Cut] = field(default_factory=list)
+
+
+class Flush(NamedTuple):
+    """What a thread must sync so that everything below ``end_offset`` is durable."""
+
+    files: tuple[File, ...]
+    directory: str | None
+    disk: Disk
+    end_offset: int
+    rolls: int
+
+    def run(self) -> None:
+        """Sync, oldest segment first. Raises OSError; it must not be tried again then."""
+        for file in self.files:
+            file.sync()
+        if self.directory is not None:
+            self.disk.sync_directory(self.directory)
+
+
+class Log:
+    """The batches of one partition from ``start_offset`` to ``end_offset`` (exclusive)."""
+
+    def __init__(self, place: LogPlace, state: LogState, settings: LogSettings) -> None:
+        self.place = place
+        self.settings = settings
+        self.segments = state.segments
+        self.start_offset = state.start_offset
+        self.flushed_offset = state.flushed_offset
+        self.epochs = state.epochs
+        self.producers = state.producers
+        self.cuts = state.cuts
+        self.writes_stopped: str | None = None
+        self._bases = [segment.base_offset for segment in self.segments]
+        self._unsynced = [s for s in self.segments[:-1] if s.next_offset > self.flushed_offset]
+        self._rolls = 0
+        self._rolls_synced = 0
+        self._snapshots = [state.snapshot_offset]
+        self._snapshot_bytes = 0
+
+    @property
+    def active(self) -> Segment:
+        """The segment that takes appends."""
+        return self.segments[-1]
+
+    @property
+    def end_offset(self) -> int:
+        """The offset that the next record gets."""
+        return self.segments[-1].end.next_offset
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all segments' batches."""
+        return sum(segment.size for segment in self.segments)
+
+    # Append
+
+    def append(self, data: WritableBuffer, now_ms: int) -> AppendResult:
+        """Check, stamp in place and write contiguous batches; all of them or none.
+
+        Raises CorruptBatch, InvalidRecord, InvalidTimestamp, BatchTooLarge, OutOfOrderSequence,
+        InvalidProducerEpoch, DiskFull, WritesStopped; the log is unchanged then.
+        """
+        if self.writes_stopped is not None:
+            raise WritesStopped(self.writes_stopped)
+        headers = check_batches(data)
+        settings = self.settings
+        append_time = now_ms if settings.append_time else -1
+        repeated = self._check(headers, data, now_ms)
+        if repeated is not None:
+            return AppendResult(*repeated, append_time, self.start_offset, True)
+        if len(data) > settings.segment_bytes:
+            raise BatchTooLarge(len(data), settings.segment_bytes)
+        appended = self._stamp(data, headers, append_time)
+        base_offset, last_offset = self.end_offset, appended[-1].last_offset
+        if self._must_roll(len(data), last_offset, headers):
+            self.roll()
+        try:
+            self.segments[-1].append(data, appended)
+        except WritesStopped as error:
+            self.writes_stopped = error.reason
+            raise
+        self._snapshot_bytes += len(data)
+        for header, batch in zip(headers, appended, strict=True):
+            if header.producer_id >= 0:
+                first = batch.last_offset - header.last_offset_delta
+                self.producers.note(header, first, now_ms)
+        return AppendResult(base_offset, last_offset, append_time, self.start_offset, False)
+
+    def _check(
+        self, headers: list[BatchHeader], data: WritableBuffer, now_ms: int
+    ) -> tuple[int, int] | None:
+        """Apply the topic's rules; the offsets of a repeated batch, or None for a new one."""
+        settings = self.settings
+        repeated = None
+        for header in headers:
+            if header.size > settings.max_message_bytes:
+                raise BatchTooLarge(header.size, settings.max_message_bytes)
+            if header.is_transactional:
+                raise InvalidRecord("transactional batches are not supported")
+            if not settings.append_time:
+                _check_timestamps(header, settings, now_ms)
+            if header.producer_id >= 0:
+                if len(headers) > 1:
+                    raise InvalidRecord("an idempotent producer sends one batch at a time")
+                batch = self.producers.check(header)
+                if batch is not None:
+                    repeated = batch.base_offset, batch.last_offset
+        if settings.compact:
+            _check_keys(data, headers)
+        return repeated
+
+    def _stamp(
+        self, data: WritableBuffer, headers: list[BatchHeader], append_time: int
+    ) -> list[AppendedBatch]:
+        """Write offsets, epoch and, where the topic wants it, the time into the batches."""
+        offset, epoch, position = self.end_offset, self.epochs.current, 0
+        appended = []
+        for header in headers:
+            stamp(data, position, offset, epoch)
+            timestamp = header.max_timestamp
+            if append_time >= 0:
+                stamp_append_time(data, position, append_time)
+                timestamp = append_time
+            offset += header.last_offset_delta + 1
+            appended.append(AppendedBatch(offset - 1, timestamp, header.size))
+            position += header.size
+        return appended
+
+    def _must_roll(self, size: int, last_offset: int, headers: list[BatchHeader]) -> bool:
+        active, settings = self.active, self.settings
+        if active.size == 0:
+            return False
+        if active.size + size > settings.segment_bytes or active.is_index_full(last_offset):
+            return True
+        newest = max(header.max_timestamp for header in headers)
+        return newest - active.first_timestamp > settings.segment_ms
+
+    def roll(self) -> None:
+        """Seal the active segment and begin another. Raises DiskFull; then nothing changed."""
+        old, end = self.active, self.end_offset
+        if old.size == 0:
+            return
+        place = self.place
+        new = Segment(
+            place.disk, place.directory, end, SegmentEnd(0, end), self.settings.index_interval_bytes
+        )
+        new.files()
+        new.save_indexes()
+        old.seal()
+        self._unsynced.append(old)
+        self._rolls += 1
+        self.segments.append(new)
+        self._bases.append(end)
+        place.opened.used(old)
+        self.take_snapshot()
+
+    # Durability
+
+    def begin_flush(self) -> Flush | None:
+        """What to sync now, or None when everything is durable."""
+        rolled = self._rolls > self._rolls_synced
+        if self.flushed_offset >= self.end_offset and not rolled:
+            return None
+        place = self.place
+        files = tuple(segment.files().log for segment in (*self._unsynced, self.active))
+        directory = place.directory if rolled else None
+        return Flush(files, directory, place.disk, self.end_offset, self._rolls)
+
+    def flushed(self, flush: Flush) -> None:
+        """Note that ``flush`` has run to its end."""
+        self.flushed_offset = max(self.flushed_offset, flush.end_offset)
+        self._unsynced = [s for s in self._unsynced if s.next_offset > flush.end_offset]
+        self._rolls_synced = max(self._rolls_synced, flush.rolls)
+
+    def flush_failed(self, reason: str) -> None:
+        """Take no more writes: what the disk kept is unknown."""
+        self.writes_stopped = reason
+
+    def take_snapshot(self) -> None:
+        """Write the producers' state at the end offset; all but the last two snapshots go."""
+        end, place = self.end_offset, self.place
+        path = join(place.directory, segment_file_name(end, file_names.PRODUCER_SNAPSHOT))
+        place.disk.write_atomically(path, self.producers.encode_snapshot())
+        self.producers.changed = False
+        self._snapshot_bytes = 0
+        if end not in self._snapshots:
+            self._snapshots.append(end)
+        while len(self._snapshots) > 2:
+            name = segment_file_name(self._snapshots.pop(0), file_names.PRODUCER_SNAPSHOT)
+            place.disk.remove(join(place.directory, name))
+
+    @property
+    def bytes_since_snapshot(self) -> int:
+        """What recovery would have to read again to know the producers."""
+        return self._snapshot_bytes
+
+    def close(self) -> None:
+        """Make everything durable and the next start quick. Raises OSError, DiskFull."""
+        flush = self.begin_flush()
+        if flush is not None:
+            flush.run()
+            self.flushed(flush)
+        if self.producers.changed or self._snapshot_bytes:
+            self.take_snapshot()
+        self.active.seal()
+
+    # Read
+
+    def read(self, offset: int, max_bytes: int, *, wait: bool) -> SegmentRead | None:
+        """Whole batches from the one that holds ``offset``; none at the end of the log.
+
+        At least one batch, however large. None when the disk would have to be waited for and
+        ``wait`` is false. Raises OffsetOutOfRange, CorruptBatch.
+        """
+        end = self.end_offset
+        if not self.start_offset <= offset <= end:
+            raise OffsetOutOfRange(offset, self.start_offset, end)
+        segments = self.segments
+        number = max(0, bisect_right(self._bases, offset) - 1)
+        while offset < end and number < len(segments):
+            segment = segments[number]
+            found = segment.read(offset, max_bytes, wait=wait)
+            if found is None:
+                return None
+            if segment is not segments[-1]:
+                self.place.opened.used(segment)
+            if len(found.data):
+                return found
+            number += 1
+        return SegmentRead(memoryview(b""), end)
+
+    def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
+        """Offset and timestamp of the first record at or after ``timestamp``. May wait."""
+        start = self.start_offset
+        for segment in list(self.segments):
+            if segment.next_offset > start and segment.largest_timestamp >= timestamp:
+                record = segment.first_at_or_after(timestamp, start)
+                if record is not None:
+                    return record.offset, record.timestamp
+        return None
+
+    def offset_of_largest_timestamp(self) -> tuple[int, int] | None:
+        """Offset and timestamp of the first record with the largest timestamp. May wait."""
+        filled = [segment for segment in list(self.segments) if segment.size]
+        if not filled:
+            return None
+        segment = max(filled, key=lambda segment: segment.largest_timestamp)
+        timestamp, last_offset = segment.largest()
+        found = segment.read(last_offset, 1, wait=True)
+        if timestamp < 0 or found is None or not len(found.data):
+            return None
+        record = _first_at(decode_records(found.data), timestamp)
+        return None if record is None else (record.offset, record.timestamp)
+
+    def segment_infos(self) -> list[SegmentInfo]:
+        """Every segment, oldest first. May read the disk."""
+        segments = list(self.segments)
+        return [segment.info(sealed=segment is not segments[-1]) for segment in segments]
+
+    # Remove
+
+    def advance_start(self, offset: int) -> None:
+        """Make ``offset`` the first readable one. Raises OffsetOutOfRange beyond the end."""
+        if offset > self.end_offset:
+            raise OffsetOutOfRange(offset, self.start_offset, self.end_offset)
+        self.start_offset = max(self.start_offset, offset)
+        self.epochs.truncate_below(self.start_offset)
+
+    def remove_below(self, offset: int) -> list[str]:
+        """Drop the sealed segments that end at or below ``offset``; paths to remove later.
+
+        The start offset must have been raised before. The files only get another name here.
+        """
+        place = self.place
+        if offset >= self.end_offset and self.active.size:
+            self.roll()
+        doomed: list[str] = []
+        while len(self.segments) > 1 and self.segments[0].next_offset <= offset:
+            segment = self.segments.pop(0)
+            self._bases.pop(0)
+            self._unsynced = [other for other in self._unsynced if other is not segment]
+            for suffix in (file_names.LOG, file_names.OFFSET_INDEX, file_names.TIME_INDEX):
+                path = segment.path(suffix)
+                if place.disk.exists(path):
+                    place.disk.rename(path, path + file_names.DELETED)
+                    doomed.append(path + file_names.DELETED)
+        self.start_offset = max(self.start_offset, self.segments[0].base_offset)
+        return doomed
+
+
+def _check_timestamps(header: BatchHeader, settings: LogSettings, now_ms: int) -> None:
+    if header.max_timestamp - now_ms > settings.timestamp_after_max_ms:
+        limit = settings.timestamp_after_max_ms
+        reason = f"more than message.timestamp.after.max.ms={limit} ahead"
+        raise InvalidTimestamp(header.max_timestamp, now_ms, reason)
+    if now_ms - header.base_timestamp > settings.timestamp_before_max_ms:
+        limit = settings.timestamp_before_max_ms
+        reason = f"more than message.timestamp.before.max.ms={limit} behind"
+        raise InvalidTimestamp(header.base_timestamp, now_ms, reason)
+
+
+def _check_keys(data: WritableBuffer, headers: list[BatchHeader]) -> None:
+    position = index = 0
+    for header in headers:
+        for record in decode_records(data, position=position):
+            if record.key is None:
+                raise InvalidRecord("a compacted topic needs a key in every record", index)
+            index += 1
+        position += header.size
+
+
+def _first_at(records: list[Record], timestamp: int) -> Record | None:
+    return next((record for record in records if record.timestamp == timestamp), None)

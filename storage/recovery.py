@@ -1,0 +1,329 @@
+"""A directory becomes a log: at once after a clean stop, by reading it again after a crash.
+
+After an unclean stop everything from the recovery point on is read, checked and indexed again.
+The log ends before the first bytes that are not a sound batch; what follows, later segments too,
+is kept beside it in ``.cut`` files. Whole batches after the bad bytes mean damage rather than a
+torn end: such a file is named ``.damaged.cut`` until an administrator has acknowledged it. Every
+unclean start begins a new leader epoch.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import uuid
+from typing import NamedTuple
+
+from tidelog.storage import file_names
+from tidelog.storage.batch_file import find_batch_after
+from tidelog.storage.errors import CorruptBatch
+from tidelog.storage.file_names import parse_segment_file_name, segment_file_name
+from tidelog.storage.files import File, join
+from tidelog.storage.leader_epochs import LeaderEpochs
+from tidelog.storage.log import Cut, Log, LogPlace, LogState
+from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.producer_state import ProducerState
+from tidelog.storage.segment import Segment, SegmentEnd
+
+_TORN = ".torn" + file_names.CUT
+_DAMAGED = ".damaged" + file_names.CUT
+_COPY_BYTES = 1024 * 1024
+
+
+class LastKnown(NamedTuple):
+    """What the data directory's checkpoints say of a log; None: nothing."""
+
+    recovery_point: int | None
+    start_offset: int | None
+    clean: bool
+
+
+def create_log(place: LogPlace, topic_id: uuid.UUID, settings: LogSettings) -> Log:
+    """A new, empty log whose directory and metadata are durable. Raises DiskFull."""
+    disk, directory = place.disk, place.directory
+    disk.make_directory(directory)
+    encoded = base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=").decode()
+    metadata = f"version: 0\ntopic_id: {encoded}\n".encode()
+    disk.write_atomically(join(directory, file_names.PARTITION_METADATA), metadata)
+    epochs = LeaderEpochs([(0, 0)])
+    disk.write_atomically(join(directory, file_names.LEADER_EPOCHS), epochs.encode())
+    segment = _empty_segment(place, 0, settings)
+    disk.sync_directory(directory)
+    return Log(place, LogState([segment], 0, 0, epochs, ProducerState()), settings)
+
+
+def open_log(place: LogPlace, settings: LogSettings, known: LastKnown, now_ms: int) -> Log:
+    """The log in an existing directory. Raises DirectoryUnreadable, DiskFull."""
+    sizes = _tidy(place)
+    bases = sorted(
+        parsed[0]
+        for name in sizes
+        if (parsed := parse_segment_file_name(name)) and parsed[1] == file_names.LOG
+    )
+    segments = _segments(place, bases, sizes, settings)
+    if known.clean and known.recovery_point is not None:
+        last = segments[-1]
+        last.end = SegmentEnd(last.size, max(known.recovery_point, last.base_offset))
+        _rebuild_missing_indexes(segments, sizes)
+        cuts: list[Cut] = []
+    else:
+        cuts = _recover(place, segments, sizes, known, settings)
+    start_offset = max(known.start_offset or 0, segments[0].base_offset)
+    if start_offset > segments[-1].next_offset:
+        cuts += [_move_away(place, segment, _TORN) for segment in segments]
+        segments = [_empty_segment(place, start_offset, settings)]
+    end_offset = segments[-1].next_offset
+    epochs = _read_epochs(place)
+    if not known.clean:
+        epochs.begin(epochs.current + 1, end_offset)
+        path = join(place.directory, file_names.LEADER_EPOCHS)
+        place.disk.write_atomically(path, epochs.encode())
+    producers, snapshot_offset = _producers(place, segments, sizes, now_ms)
+    flushed = end_offset if known.clean else min(known.recovery_point or 0, end_offset)
+    damage = [*_damage_kept(place, sizes), *cuts]
+    state = LogState(segments, start_offset, flushed, epochs, producers, snapshot_offset, damage)
+    return Log(place, state, settings)
+
+
+def acknowledge_damage(log: Log) -> None:
+    """An administrator knows: the damaged bytes stay kept, the log no longer reports them."""
+    disk = log.place.disk
+    for cut in log.cuts:
+        if cut.damage and disk.exists(cut.kept_as):
+            disk.rename(cut.kept_as, cut.kept_as.removesuffix(_DAMAGED) + _TORN)
+    log.cuts = []
+
+
+def _tidy(place: LogPlace) -> dict[str, int]:
+    """Remove what an interrupted change left; the files that remain, with their sizes."""
+    disk, directory = place.disk, place.directory
+    sizes = disk.sizes(directory)
+    logs = {name.partition(".")[0] for name in sizes if name.endswith(file_names.LOG)}
+    for name in list(sizes):
+        path = join(directory, name)
+        if name.endswith(file_names.SWAP):
+            disk.rename(path, path.removesuffix(file_names.SWAP))
+            sizes[name.removesuffix(file_names.SWAP)] = sizes.pop(name)
+            continue
+        parsed = parse_segment_file_name(name)
+        indexes = (file_names.OFFSET_INDEX, file_names.TIME_INDEX)
+        orphan = parsed and parsed[1] in indexes and name.partition(".")[0] not in logs
+        if orphan or name.endswith((file_names.DELETED, file_names.CLEANED, ".tmp")):
+            disk.remove(path)
+            del sizes[name]
+    return sizes
+
+
+def _segments(
+    place: LogPlace, bases: list[int], sizes: dict[str, int], settings: LogSettings
+) -> list[Segment]:
+    if not bases:
+        return [_empty_segment(place, _newest_snapshot_offset(sizes), settings)]
+    segments = []
+    for base, following in zip(bases, [*bases[1:], bases[-1]], strict=True):
+        end = SegmentEnd(sizes[segment_file_name(base, file_names.LOG)], following)
+        interval = settings.index_interval_bytes
+        segments.append(Segment(place.disk, place.directory, base, end, interval))
+    return segments
+
+
+def _empty_segment(place: LogPlace, offset: int, settings: LogSettings) -> Segment:
+    end = SegmentEnd(0, offset)
+    interval = settings.index_interval_bytes
+    segment = Segment(place.disk, place.directory, offset, end, interval)
+    segment.files()
+    segment.save_indexes()
+    return segment
+
+
+def _newest_snapshot_offset(sizes: dict[str, int]) -> int:
+    """An offset known to have been reached, should every segment be gone."""
+    return max(_snapshot_offsets(sizes), default=0)
+
+
+def _snapshot_offsets(sizes: dict[str, int]) -> list[int]:
+    parsed = (parse_segment_file_name(name) for name in sizes)
+    return [p[0] for p in parsed if p and p[1] == file_names.PRODUCER_SNAPSHOT]
+
+
+def _rebuild_missing_indexes(segments: list[Segment], sizes: dict[str, int]) -> None:
+    for segment in segments:
+        names = (
+            segment_file_name(segment.base_offset, file_names.OFFSET_INDEX),
+            segment_file_name(segment.base_offset, file_names.TIME_INDEX),
+        )
+        if any(name not in sizes for name in names):
+            _rebuild(segment)
+
+
+def _rebuild(segment: Segment) -> None:
+    """Make the indexes of a segment again; damage in it is left for its readers to find."""
+    end = segment.end
+    segment.drop_index_entries_from(0, segment.base_offset)
+    with contextlib.suppress(CorruptBatch):
+        for _ in segment.rebuild_from(0, check=False):
+            pass
+    segment.end = end
+    segment.seal()
+
+
+def _recover(
+    place: LogPlace,
+    segments: list[Segment],
+    sizes: dict[str, int],
+    known: LastKnown,
+    settings: LogSettings,
+) -> list[Cut]:
+    """Check ``segments`` from the recovery point on; the list is shortened where one is cut."""
+    point = known.recovery_point or 0
+    first = max((n for n, s in enumerate(segments) if s.base_offset <= point), default=0)
+    _rebuild_missing_indexes(segments[:first], sizes)
+    for number in range(first, len(segments)):
+        segment = segments[number]
+        cut = _recover_segment(place, segment, point)
+        following = segments[number + 1] if number + 1 < len(segments) else None
+        gap = (
+            following is not None
+            and not settings.compact
+            and segment.next_offset != following.base_offset
+        )
+        if cut is None and not gap:
+            if following is not None:
+                segment.end = SegmentEnd(segment.size, following.base_offset)
+            continue
+        later = [_move_away(place, s, _DAMAGED) for s in segments[number + 1 :] if s.size]
+        for empty in (s for s in segments[number + 1 :] if not s.size):
+            _move_away(place, empty, _TORN)
+        del segments[number + 1 :]
+        if cut is not None and later and not cut.damage:
+            renamed = cut.kept_as.removesuffix(_TORN) + _DAMAGED
+            place.disk.rename(cut.kept_as, renamed)
+            cut = cut._replace(damage=True, kept_as=renamed)
+        return [cut, *later] if cut is not None else later
+    return []
+
+
+def _recover_segment(place: LogPlace, segment: Segment, point: int) -> Cut | None:
+    """Check one segment; what had to be cut from its end, if anything."""
+    size = segment.files().log.size
+    position, offset = _recovery_start(segment, point)
+    segment.end = SegmentEnd(position, offset)
+    with contextlib.suppress(CorruptBatch):
+        for batch in segment.rebuild_from(position, check=True):
+            header = batch.header
+            if header.base_offset < offset or header.last_offset_delta < 0:
+                segment.end = SegmentEnd(batch.position, offset)
+                break
+            offset = header.next_offset
+    cut = _cut_end(place, segment, size) if segment.size < size else None
+    segment.seal()
+    return cut
+
+
+def _recovery_start(segment: Segment, point: int) -> tuple[int, int]:
+    """Position and offset of a sound indexed batch at or before the recovery point.
+
+    What the indexes say beyond it is dropped. Where there is none: the start of the segment.
+    """
+    if point > segment.base_offset and segment.indexes_are_sound():
+        position = segment.files().offset_index.position_of(point)
+        with contextlib.suppress(CorruptBatch):
+            batch = next(segment.scan(position, check=True))
+            if position and batch.header.base_offset <= point:
+                segment.drop_index_entries_from(position + 1, batch.header.next_offset)
+                return position, batch.header.base_offset
+    segment.drop_index_entries_from(0, segment.base_offset)
+    return 0, segment.base_offset
+
+
+def _cut_end(place: LogPlace, segment: Segment, size: int) -> Cut:
+    """Keep the bytes after the last sound batch in a file of their own and truncate."""
+    position, offset = segment.end
+    log = segment.files().log
+    epoch = _read_epochs(place).current
+    damage = any(
+        find_batch_after(log, position, size, known, offset) is not None
+        for known in range(epoch, max(-1, epoch - 8), -1)
+    )
+    kept_as = f"{log.path}.{position}{_DAMAGED if damage else _TORN}"
+    kept = place.disk.open(kept_as)
+    kept.truncate(0)
+    _copy(log, kept, position, size)
+    kept.sync()
+    place.disk.sync_directory(place.directory)
+    segment.truncate(position, offset)
+    segment.sync()
+    return Cut(log.path, position, size - position, kept_as, damage)
+
+
+def _copy(source: File, target: File, position: int, end: int) -> None:
+    while position < end:
+        chunk = source.read_at(position, min(_COPY_BYTES, end - position))
+        target.append(chunk)
+        position += len(chunk)
+
+
+def _move_away(place: LogPlace, segment: Segment, suffix: str) -> Cut:
+    """Take a whole segment out of the log; its bytes are kept, its indexes go."""
+    path = segment.path(file_names.LOG)
+    kept_as = f"{path}.0{suffix}"
+    size = place.disk.size(path)
+    segment.close_files()
+    place.disk.rename(path, kept_as)
+    place.disk.remove(segment.path(file_names.OFFSET_INDEX))
+    place.disk.remove(segment.path(file_names.TIME_INDEX))
+    return Cut(path, 0, size, kept_as, suffix == _DAMAGED)
+
+
+def _damage_kept(place: LogPlace, sizes: dict[str, int]) -> list[Cut]:
+    """Damage that earlier starts found and nobody has acknowledged."""
+    damage = []
+    for name, size in sizes.items():
+        if name.endswith(_DAMAGED):
+            stem, _, position = name.removesuffix(_DAMAGED).rpartition(".")
+            path = join(place.directory, stem)
+            kept_as = join(place.directory, name)
+            damage.append(Cut(path, int(position), size, kept_as, True))
+    return damage
+
+
+def _read_epochs(place: LogPlace) -> LeaderEpochs:
+    path = join(place.directory, file_names.LEADER_EPOCHS)
+    if not place.disk.exists(path):
+        return LeaderEpochs()
+    try:
+        return LeaderEpochs.decode(place.disk.read_bytes(path))
+    except ValueError:
+        return LeaderEpochs()
+
+
+def _producers(
+    place: LogPlace, segments: list[Segment], sizes: dict[str, int], now_ms: int
+) -> tuple[ProducerState, int]:
+    """The producers at the log's end, from the newest sound snapshot and what came after it.
+
+    Also the offset of that snapshot. Snapshots beyond the end are removed: they tell of records
+    that were lost.
+    """
+    end_offset = segments[-1].next_offset
+    state, covered = ProducerState(), segments[0].base_offset
+    for offset in sorted(_snapshot_offsets(sizes), reverse=True):
+        path = join(place.directory, segment_file_name(offset, file_names.PRODUCER_SNAPSHOT))
+        if offset > end_offset:
+            place.disk.remove(path)
+            continue
+        try:
+            state, covered = ProducerState.decode_snapshot(place.disk.read_bytes(path)), offset
+            break
+        except ValueError:
+            place.disk.remove(path)
+    for segment in segments:
+        if segment.next_offset <= covered or not segment.size:
+            continue
+        position = segment.files().offset_index.position_of(covered)
+        with contextlib.suppress(CorruptBatch):
+            for batch in segment.scan(position):
+                header = batch.header
+                if header.producer_id >= 0 and header.base_offset >= covered:
+                    state.note(header, header.base_offset, now_ms)
+    return state, covered
