@@ -1,0 +1,259 @@
+"""One log among many tasks: append, read, wait. The only place where storage meets asyncio.
+
+Appends are synchronous and happen in the event loop, so they need no lock. Reads that the page
+cache can answer happen there too; others go to a thread. The high watermark is the end of the
+log: there is one replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from tidelog.broker.clock import Clock
+from tidelog.broker.errors import UnknownTopic
+from tidelog.broker.group_commit import GroupCommit
+from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.errors import OffsetOutOfRange
+from tidelog.storage.files import Buffer, WritableBuffer
+from tidelog.storage.log import AppendResult, Cut, Log
+from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.read_cache import LogId, ReadCache
+from tidelog.storage.record_batch import read_header
+from tidelog.storage.recovery import acknowledge_damage
+from tidelog.storage.segment import SegmentInfo
+
+T = TypeVar("T")
+
+
+class Fetched(NamedTuple):
+    """Contiguous whole batches and the offsets that hold at the moment of the read.
+
+    The first batch may begin before the offset that was asked for.
+    """
+
+    data: list[Buffer]
+    size: int
+    next_offset: int
+    start_offset: int
+    high_watermark: int
+    last_stable_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionServices:
+    """What all partitions of a broker share."""
+
+    cache: ReadCache
+    commit: GroupCommit
+    readers: Executor
+    clock: Clock
+
+
+class Partition:
+    """A partition of a topic, from ``start_offset`` to ``end_offset`` (exclusive)."""
+
+    def __init__(self, topic_id: uuid.UUID, log: Log, services: PartitionServices) -> None:
+        self.topic = log.place.topic
+        self.topic_id = topic_id
+        self.index = log.place.partition
+        self.log = log
+        self.log_id: LogId = (self.topic, topic_id.hex, self.index)
+        self.deleted = False
+        self.appended_bytes = 0
+        self.appended_records = 0
+        self.fetched_bytes = 0
+        self._services = services
+        self._waiters: set[DataWaiter] = set()
+        self._read_at_end = False
+
+    @property
+    def start_offset(self) -> int:
+        return self.log.start_offset
+
+    @property
+    def end_offset(self) -> int:
+        return self.log.end_offset
+
+    @property
+    def high_watermark(self) -> int:
+        return self.log.end_offset
+
+    @property
+    def last_stable_offset(self) -> int:
+        return self.log.end_offset
+
+    @property
+    def flushed_offset(self) -> int:
+        """Everything below it is on stable storage."""
+        return self.log.flushed_offset
+
+    @property
+    def size_bytes(self) -> int:
+        return self.log.size_bytes
+
+    @property
+    def leader_epoch(self) -> int:
+        return self.log.epochs.current
+
+    @property
+    def writes_stopped(self) -> str | None:
+        """Why no more writes are taken, or None while they are."""
+        return self.log.writes_stopped
+
+    @property
+    def damage(self) -> list[Cut]:
+        """Damage found by recovery that no administrator has acknowledged."""
+        return [cut for cut in self.log.cuts if cut.damage]
+
+    def acknowledge_damage(self) -> None:
+        """Stop reporting the damage; the bytes stay kept."""
+        acknowledge_damage(self.log)
+
+    # Append
+
+    def append(self, data: WritableBuffer) -> AppendResult:
+        """Check, stamp in place and write batches; wake who waits. Raises storage errors.
+
+        After it returns the records survive the process (acks=1). The buffer may be reused.
+        """
+        if self.deleted:
+            raise UnknownTopic(self.topic)
+        log = self.log
+        segments = len(log.segments)
+        result = log.append(data, self._services.clock.now_ms())
+        if result.duplicate:
+            return result
+        size = len(data)
+        self.appended_bytes += size
+        self.appended_records += result.last_offset - result.base_offset + 1
+        if self._waiters or self._read_at_end:
+            next_offset = result.last_offset + 1
+            self._services.cache.append(self.log_id, result.base_offset, next_offset, data)
+            self._read_at_end = False
+            for waiter in tuple(self._waiters):
+                waiter.data_arrived(size)
+        if len(log.segments) != segments:
+            self._services.commit.flush_soon(log)
+        return result
+
+    async def flushed(self, next_offset: int) -> None:
+        """Return when everything below ``next_offset`` is on stable storage (acks=all).
+
+        Raises WritesStopped when the disk failed to keep it.
+        """
+        await self._services.commit.flushed(self.log, next_offset)
+
+    # Read
+
+    def read_now(self, offset: int, max_bytes: int) -> Fetched | None:
+        """As ``read``, but None where that would wait for the disk."""
+        cached = self._cached(offset, max_bytes)
+        if cached is not None:
+            return cached
+        found = self.log.read(offset, max_bytes, wait=False)
+        if found is None:
+            return None
+        return self._fetched([found.data] if len(found.data) else [], found.next_offset, offset)
+
+    async def read(self, offset: int, max_bytes: int) -> Fetched:
+        """Whole batches from the one that holds ``offset``, at least one if there is one.
+
+        About ``max_bytes`` of them, up to the high watermark; none at the end. Raises
+        OffsetOutOfRange, CorruptBatch.
+        """
+        fetched = self.read_now(offset, max_bytes)
+        if fetched is not None:
+            return fetched
+        token = self._services.cache.token
+        found = await self._in_thread(partial(self.log.read, offset, max_bytes, wait=True))
+        assert found is not None, "a read that may wait always answers"
+        if len(found.data):
+            base_offset = read_header(found.data).base_offset
+            self._services.cache.put(
+                self.log_id, base_offset, found.next_offset, found.data, token=token
+            )
+        return self._fetched([found.data] if len(found.data) else [], found.next_offset, offset)
+
+    def _cached(self, offset: int, max_bytes: int) -> Fetched | None:
+        if not self.log.start_offset <= offset < self.log.end_offset:
+            return None
+        found = self._services.cache.get(self.log_id, offset, max_bytes)
+        if found is None:
+            return None
+        return self._fetched([*found.data], found.next_offset, offset)
+
+    def _fetched(self, data: list[Buffer], next_offset: int, offset: int) -> Fetched:
+        log = self.log
+        end = log.end_offset
+        if next_offset >= end:
+            self._read_at_end = True
+        size = sum(map(len, data))
+        self.fetched_bytes += size
+        return Fetched(data, size, max(next_offset, offset), log.start_offset, end, end)
+
+    async def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
+        """Offset and timestamp of the first record at or after ``timestamp`` (ms)."""
+        return await self._in_thread(partial(self.log.offset_for_timestamp, timestamp))
+
+    async def offset_of_largest_timestamp(self) -> tuple[int, int] | None:
+        """Offset and timestamp of the first record with the largest timestamp."""
+        return await self._in_thread(self.log.offset_of_largest_timestamp)
+
+    async def segments(self) -> list[SegmentInfo]:
+        """Every segment, oldest first."""
+        return await self._in_thread(self.log.segment_infos)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._services.readers, work)
+
+    # Waiting
+
+    def add_waiter(self, waiter: DataWaiter) -> None:
+        """Tell ``waiter`` of appends; at once if the partition is gone."""
+        if self.deleted:
+            waiter.wake()
+        self._waiters.add(waiter)
+
+    def remove_waiter(self, waiter: DataWaiter) -> None:
+        self._waiters.discard(waiter)
+
+    def wake_waiters(self) -> None:
+        """End every wait, because the partition or the broker goes away."""
+        for waiter in tuple(self._waiters):
+            waiter.wake()
+
+    # Change
+
+    def use_settings(self, settings: LogSettings) -> None:
+        """Take the topic's changed settings."""
+        self.log.settings = settings
+
+    def remove_below(self, offset: int) -> list[str]:
+        """Drop segments below the (durable) start offset; the paths of files to remove later."""
+        doomed = self.log.remove_below(offset)
+        self._services.cache.drop(self.log_id, below_offset=self.log.start_offset)
+        return doomed
+
+    def check_delete_before(self, before_offset: int) -> int:
+        """The new start offset for a deletion; -1 stands for the high watermark.
+
+        Raises OffsetOutOfRange beyond the high watermark.
+        """
+        if before_offset == -1:
+            return self.high_watermark
+        if not 0 <= before_offset <= self.high_watermark:
+            raise OffsetOutOfRange(before_offset, self.start_offset, self.high_watermark)
+        return max(before_offset, self.start_offset)
+
+    def delete(self) -> None:
+        """Take no more appends, wake who waits, forget what is cached."""
+        self.deleted = True
+        self._services.cache.drop(self.log_id)
+        self.wake_waiters()
