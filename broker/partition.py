@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 from tidelog.broker.clock import Clock
 from tidelog.broker.errors import UnknownTopic
 from tidelog.broker.group_commit import GroupCommit
+from tidelog.broker.log_store import LogStore
 from tidelog.broker.waiting import DataWaiter
 from tidelog.storage.errors import OffsetOutOfRange
 from tidelog.storage.files import Buffer, WritableBuffer
@@ -26,7 +27,7 @@ from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.read_cache import LogId, ReadCache
 from tidelog.storage.record_batch import read_header
 from tidelog.storage.recovery import acknowledge_damage
-from tidelog.storage.segment import SegmentInfo
+from tidelog.storage.segment import SegmentInfo, SegmentRead
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class PartitionServices:
     cache: ReadCache
     commit: GroupCommit
     readers: Executor
+    store: LogStore
     clock: Clock
 
 
@@ -159,7 +161,7 @@ class Partition:
         found = self.log.read(offset, max_bytes, wait=False)
         if found is None:
             return None
-        return self._fetched([found.data] if len(found.data) else [], found.next_offset, offset)
+        return self._read(found, offset, self._services.cache.token)
 
     async def read(self, offset: int, max_bytes: int) -> Fetched:
         """Whole batches from the one that holds ``offset``, at least one if there is one.
@@ -173,12 +175,16 @@ class Partition:
         token = self._services.cache.token
         found = await self._in_thread(partial(self.log.read, offset, max_bytes, wait=True))
         assert found is not None, "a read that may wait always answers"
-        if len(found.data):
-            base_offset = read_header(found.data).base_offset
-            self._services.cache.put(
-                self.log_id, base_offset, found.next_offset, found.data, token=token
-            )
-        return self._fetched([found.data] if len(found.data) else [], found.next_offset, offset)
+        return self._read(found, offset, token)
+
+    def _read(self, found: SegmentRead, offset: int, token: int) -> Fetched:
+        """Keep what was read for the next reader; ``token`` was the cache's before the read."""
+        data, next_offset = found
+        if not len(data):
+            return self._fetched([], next_offset, offset)
+        base_offset = read_header(data).base_offset
+        self._services.cache.put(self.log_id, base_offset, next_offset, data, token=token)
+        return self._fetched([data], next_offset, offset)
 
     def _cached(self, offset: int, max_bytes: int) -> Fetched | None:
         if not self.log.start_offset <= offset < self.log.end_offset:
@@ -235,22 +241,26 @@ class Partition:
         """Take the topic's changed settings."""
         self.log.settings = settings
 
-    def remove_below(self, offset: int) -> list[str]:
-        """Drop segments below the (durable) start offset; the paths of files to remove later."""
-        doomed = self.log.remove_below(offset)
-        self._services.cache.drop(self.log_id, below_offset=self.log.start_offset)
-        return doomed
+    async def delete_records(self, before_offset: int) -> int:
+        """Make ``before_offset`` the first readable offset, durably; the new start offset.
 
-    def check_delete_before(self, before_offset: int) -> int:
-        """The new start offset for a deletion; -1 stands for the high watermark.
-
-        Raises OffsetOutOfRange beyond the high watermark.
+        -1 stands for the high watermark. Whole segments below it go. Raises OffsetOutOfRange
+        beyond the high watermark.
         """
+        log, services = self.log, self._services
         if before_offset == -1:
-            return self.high_watermark
+            before_offset = self.high_watermark
         if not 0 <= before_offset <= self.high_watermark:
-            raise OffsetOutOfRange(before_offset, self.start_offset, self.high_watermark)
-        return max(before_offset, self.start_offset)
+            raise OffsetOutOfRange(before_offset, log.start_offset, self.high_watermark)
+        if before_offset > log.start_offset:
+            await self.flushed(before_offset)
+            log.advance_start(before_offset)
+            await services.store.save_start_offsets()
+            services.cache.drop(self.log_id, below_offset=before_offset)
+        if not self.deleted:
+            doomed = log.remove_below(log.start_offset)
+            services.store.remove_later(doomed, log.settings.file_delete_delay_ms)
+        return log.start_offset
 
     def delete(self) -> None:
         """Take no more appends, wake who waits, forget what is cached."""

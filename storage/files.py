@@ -167,6 +167,16 @@ class Disk:
         with open(path, "rb") as file:
             return file.read()
 
+    def write_new(self, path: str, data: Buffer) -> None:
+        """Write a file that nobody has yet and whose loss in a crash would do no harm."""
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise DiskFull(path) from error
+            raise
+
     def write_atomically(self, path: str, data: Buffer) -> None:
         """Replace a file's content so that a crash leaves the old or the new, durably."""
         temporary = path + ".tmp"

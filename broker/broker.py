@@ -1,0 +1,351 @@
+"""The broker: topics of a data directory in a running process.
+
+Creating and deleting a topic is atomic across a crash: the catalog's row decides. Directories
+are made before the row is written and taken away after it is marked; a start removes what an
+interruption left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from tidelog.broker.broker_settings import BrokerSettings
+from tidelog.broker.catalog import Catalog, TopicRow
+from tidelog.broker.clock import Clock
+from tidelog.broker.errors import (
+    InvalidPartitions,
+    ShuttingDown,
+    TopicExists,
+    UnknownTopic,
+    UnknownTopicId,
+)
+from tidelog.broker.group_commit import GroupCommit
+from tidelog.broker.housekeeping import Housekeeping
+from tidelog.broker.log_store import LogStore
+from tidelog.broker.partition import Partition, PartitionServices
+from tidelog.broker.topic import Topic
+from tidelog.broker.topic_name import check_topic_name
+from tidelog.broker.topic_settings import TopicSettings
+from tidelog.storage import file_names
+from tidelog.storage.files import Disk, allow_open_files, join
+from tidelog.storage.log import Cut, Log
+from tidelog.storage.read_cache import ReadCache
+
+NODE_ID = 1
+_READER_THREADS = 4
+_OPEN_FILES = 65_536
+PARTITIONS_MAX = 10_000
+"""Partitions of one topic."""
+
+CommittedOffset = Callable[[str, str, int], int | None]
+"""What a group has committed for a topic's partition, None for nothing."""
+
+
+class Progress(NamedTuple):
+    """How many logs of how many have been opened."""
+
+    opened: int
+    total: int
+
+
+class StoppedPartition(NamedTuple):
+    """A partition that takes no more writes, and why."""
+
+    topic: str
+    partition: int
+    reason: str
+
+
+class Broker:
+    """Construct, ``start``, serve, ``close``; everything happens in one event loop."""
+
+    def __init__(
+        self,
+        data_dir: str,
+        settings: BrokerSettings,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+    ) -> None:
+        """Takes the data directory. Raises DirectoryInUse, DirectoryUnreadable, DiskFull."""
+        self.data_dir = data_dir
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.node_id = NODE_ID
+        self.closing = False
+        self.progress = Progress(0, 0)
+        self.strays: list[str] = []
+        allow_open_files(_OPEN_FILES)
+        self.store = LogStore(data_dir, disk or Disk(), NODE_ID, self.clock)
+        self.cluster_id = self.store.directory.cluster_id
+        self.started_clean = self.store.directory.was_clean
+        self.cache = ReadCache(settings["cache.bytes"], self.clock.monotonic_ns)
+        self.commit = GroupCommit(
+            fsync=settings["flush.mode"] == "fsync", on_progress=self.store.save_soon
+        )
+        self._readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
+        self._services = PartitionServices(
+            self.cache, self.commit, self._readers, self.store, self.clock
+        )
+        self._catalog: Catalog | None = None
+        self._topics: dict[str, Topic] = {}
+        self._by_id: dict[uuid.UUID, Topic] = {}
+        self._changing = asyncio.Lock()
+        self._producer_ids: range = range(0)
+        self.housekeeping = Housekeeping(self)
+        self.committed_offset: CommittedOffset = lambda group, topic, partition: None
+
+    # Starting and stopping
+
+    @classmethod
+    async def open(
+        cls,
+        data_dir: str,
+        settings: BrokerSettings,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+    ) -> Broker:
+        """A started broker."""
+        broker = cls(data_dir, settings, clock, disk)
+        await broker.start()
+        return broker
+
+    async def start(self) -> None:
+        """Open the catalog and every log; recovers after an unclean stop.
+
+        Raises DirectoryUnreadable, DiskFull; the directory is released then.
+        """
+        try:
+            path = join(self.data_dir, file_names.CATALOG)
+            self._catalog = await Catalog.open(path)
+            rows = await self._catalog.topics()
+            await self._finish_deletions([row for row in rows if row.deleting])
+            rows = [row for row in rows if not row.deleting]
+            await self.store.in_thread(lambda: self._open_topics(rows))
+        except BaseException:
+            if self._catalog is not None:
+                await self._catalog.close()
+            await asyncio.to_thread(self.store.abandon)
+            raise
+        self.housekeeping.start()
+
+    async def _finish_deletions(self, rows: list[TopicRow]) -> None:
+        for row in rows:
+            await self._remove_files(row.name, row.partitions)
+            await self.catalog.forget_topic(row.id)
+
+    def _open_topics(self, rows: list[TopicRow]) -> None:
+        known = {(row.name, partition) for row in rows for partition in range(row.partitions)}
+        self.strays = self.store.tidy(known)
+        self.progress = Progress(0, len(known))
+        for row in rows:
+            settings = TopicSettings(row.settings, self.settings)
+            logs = []
+            for partition in range(row.partitions):
+                log_settings = settings.log_settings()
+                logs.append(self.store.open(row.name, partition, row.id, log_settings))
+                self.progress = Progress(self.progress.opened + 1, len(known))
+            self._add(self._topic(row.name, row.id, settings, logs))
+
+    async def close(self) -> None:
+        """Wake who waits, make everything durable, mark the directory clean.
+
+        Raises the first error that kept a log from being closed; the mark is missing then.
+        """
+        self.stop_waiting()
+        await self.housekeeping.stop()
+        async with self._changing:
+            self.store.cancel_timers()
+            await asyncio.to_thread(self.commit.close)
+            self._readers.shutdown(wait=False)
+            await self.catalog.close()
+            await asyncio.to_thread(self.store.close)
+
+    def stop_waiting(self) -> None:
+        """End every long poll; appends and reads still work until ``close``."""
+        self.closing = True
+        for topic in self._topics.values():
+            for partition in topic.partitions:
+                partition.wake_waiters()
+
+    @property
+    def catalog(self) -> Catalog:
+        """Raises ShuttingDown before start."""
+        if self._catalog is None:
+            raise ShuttingDown
+        return self._catalog
+
+    # Topics
+
+    def topics(self) -> list[Topic]:
+        """Every topic, by name."""
+        return [self._topics[name] for name in sorted(self._topics)]
+
+    def topic(self, name: str) -> Topic:
+        """Raises UnknownTopic."""
+        topic = self._topics.get(name)
+        if topic is None:
+            raise UnknownTopic(name)
+        return topic
+
+    def topic_by_id(self, topic_id: uuid.UUID) -> Topic:
+        """Raises UnknownTopicId."""
+        topic = self._by_id.get(topic_id)
+        if topic is None:
+            raise UnknownTopicId(topic_id)
+        return topic
+
+    async def get_or_create_topic(self, name: str) -> Topic:
+        """Creates the topic where ``auto.create.topics.enable`` allows, else UnknownTopic."""
+        topic = self._topics.get(name)
+        if topic is not None:
+            return topic
+        if not self.settings["auto.create.topics.enable"]:
+            raise UnknownTopic(name)
+        try:
+            return await self.create_topic(name)
+        except TopicExists:
+            return self.topic(name)
+
+    async def create_topic(
+        self,
+        name: str,
+        partitions: int | None = None,
+        settings: dict[str, str] | None = None,
+        *,
+        validate_only: bool = False,
+        internal: bool = False,
+    ) -> Topic:
+        """A new topic, durable when this returns; with ``validate_only`` one without logs.
+
+        Raises InvalidTopicName, TopicExists, InvalidPartitions, InvalidSetting, DiskFull.
+        """
+        async with self._changing:
+            self._check_open()
+            check_topic_name(name, self._topics, internal=internal)
+            if name in self._topics:
+                raise TopicExists(name)
+            count = self.settings["num.partitions"] if partitions is None else partitions
+            if not 1 <= count <= PARTITIONS_MAX:
+                raise InvalidPartitions(
+                    f"a topic has 1 to {PARTITIONS_MAX} partitions, not {count}"
+                )
+            topic_settings = TopicSettings(settings or {}, self.settings)
+            topic_id = uuid.uuid4()
+            if validate_only:
+                return Topic(name, topic_id, topic_settings, [])
+            log_settings = topic_settings.log_settings()
+            logs = await self.store.in_thread(
+                lambda: self.store.create(name, range(count), topic_id, log_settings)
+            )
+            row = TopicRow(name, topic_id, count, dict(settings or {}), False)
+            try:
+                await self.catalog.create_topic(row)
+            except BaseException:
+                await self._remove_files(name, count)
+                raise
+            return self._add(self._topic(name, topic_id, topic_settings, logs))
+
+    async def add_partitions(self, name: str, count: int, *, validate_only: bool = False) -> Topic:
+        """Raise the partition count to ``count``. Raises UnknownTopic, InvalidPartitions."""
+        async with self._changing:
+            self._check_open()
+            topic = self.topic(name)
+            now = len(topic.partitions)
+            if not now < count <= PARTITIONS_MAX:
+                raise InvalidPartitions(
+                    f"topic {name} has {now} partitions; the new count must be larger, "
+                    f"and at most {PARTITIONS_MAX}, not {count}"
+                )
+            if validate_only:
+                return topic
+            log_settings = topic.settings.log_settings()
+            logs = await self.store.in_thread(
+                lambda: self.store.create(name, range(now, count), topic.id, log_settings)
+            )
+            await self.catalog.set_partitions(topic.id, count)
+            topic.partitions += [Partition(topic.id, log, self._services) for log in logs]
+            return topic
+
+    async def alter_topic(
+        self, name: str, changes: dict[str, str | None], *, validate_only: bool = False
+    ) -> Topic:
+        """Change settings; None resets one. Raises UnknownTopic, InvalidSetting."""
+        async with self._changing:
+            self._check_open()
+            topic = self.topic(name)
+            overrides = dict(topic.settings.overrides)
+            for setting, value in changes.items():
+                if value is None:
+                    overrides.pop(setting, None)
+                else:
+                    overrides[setting] = value
+            changed = TopicSettings(overrides, self.settings)
+            if not validate_only:
+                await self.catalog.set_settings(topic.id, overrides)
+                topic.use_settings(changed)
+            return topic
+
+    async def delete_topic(self, name: str) -> None:
+        """Gone for everyone at once; its files follow. Raises UnknownTopic."""
+        async with self._changing:
+            self._check_open()
+            topic = self.topic(name)
+            await self.catalog.mark_deleting(topic.id)
+            del self._topics[name], self._by_id[topic.id]
+            for partition in topic.partitions:
+                partition.delete()
+            self.cache.forget_topic(name)
+            paths = await self._remove_files(name, len(topic.partitions))
+            await self.catalog.forget_topic(topic.id)
+            self.store.remove_later(paths, topic.settings["file.delete.delay.ms"])
+
+    async def _remove_files(self, name: str, partitions: int) -> list[str]:
+        self.store.forget(name)
+        await self.store.save_start_offsets()
+        await self.store.save_recovery_points()
+        return await self.store.in_thread(lambda: self.store.retire(name, range(partitions)))
+
+    def _topic(
+        self, name: str, topic_id: uuid.UUID, settings: TopicSettings, logs: list[Log]
+    ) -> Topic:
+        partitions = [Partition(topic_id, log, self._services) for log in logs]
+        return Topic(name, topic_id, settings, partitions)
+
+    def _add(self, topic: Topic) -> Topic:
+        self._topics[topic.name] = topic
+        self._by_id[topic.id] = topic
+        return topic
+
+    def _check_open(self) -> None:
+        if self.closing:
+            raise ShuttingDown
+
+    # Producers
+
+    async def allocate_producer_id(self) -> int:
+        """An id that was never given before, not even before a crash."""
+        while not self._producer_ids:
+            async with self._changing:
+                if not self._producer_ids:
+                    self._producer_ids = await self.catalog.next_producer_id_block()
+        producer_id = self._producer_ids[0]
+        self._producer_ids = self._producer_ids[1:]
+        return producer_id
+
+    # Health
+
+    def cuts(self) -> list[Cut]:
+        """What recovery took out of logs, and damage not acknowledged yet."""
+        return [cut for log in self.store.logs.values() for cut in log.cuts]
+
+    def stopped(self) -> list[StoppedPartition]:
+        """Partitions that take no more writes."""
+        return [
+            StoppedPartition(topic, partition, log.writes_stopped)
+            for (topic, partition), log in self.store.logs.items()
+            if log.writes_stopped is not None
+        ]
