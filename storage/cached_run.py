@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_right
+from typing import NamedTuple
 
 from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.files import Buffer
@@ -21,6 +22,15 @@ from tidelog.storage.s3_fifo import Entry
 
 LogId = tuple[str, str, int]
 """Topic name, topic id in hexadecimal, partition."""
+
+
+class Part(NamedTuple):
+    """Whole batches that answer for the offsets from ``base_offset`` to ``next_offset``."""
+
+    base_offset: int
+    next_offset: int
+    data: Buffer
+
 
 RUN_OVERHEAD_BYTES = 1152
 """What a run takes beside its buffer: measured, rounded up."""
@@ -37,7 +47,7 @@ def run_cost(capacity_bytes: int) -> int:
 
 
 class Run(Entry):
-    """``view`` is read-only and as long as the buffer; ``size`` bytes of it are batches."""
+    """``view`` is read-only; batches lie in it from ``front`` to ``size``."""
 
     __slots__ = (
         "_mark_offsets",
@@ -46,26 +56,21 @@ class Run(Entry):
         "asked_offset",
         "base_offset",
         "born_ns",
+        "front",
         "log_id",
         "next_offset",
         "size",
         "view",
     )
 
-    def __init__(
-        self,
-        log_id: LogId,
-        base_offset: int,
-        next_offset: int,
-        data: Buffer,
-        capacity: int,
-        born_ns: int,
-    ) -> None:
-        """Keeps ``data`` itself, or a copy in a buffer of ``capacity`` bytes if that is more."""
+    def __init__(self, log_id: LogId, part: Part, capacity: int, born_ns: int) -> None:
+        """Keeps the data itself, or a copy in a buffer of ``capacity`` bytes if that is more."""
+        base_offset, next_offset, data = part
         super().__init__(run_cost(max(capacity, len(data))))
         self.log_id = log_id
         self.base_offset = base_offset
         self.next_offset = next_offset
+        self.front = 0
         self.size = len(data)
         self.born_ns = born_ns
         self.asked_offset = base_offset - 1
@@ -110,15 +115,19 @@ class Run(Entry):
             self.asked_offset = offset
 
     def position_of(self, offset: int) -> int:
-        """Where the batch that reaches ``offset`` starts. Raises CorruptBatch."""
+        """Where the batch that reaches ``offset`` starts; the size if none does.
+
+        Raises CorruptBatch.
+        """
         mark = bisect_right(self._mark_offsets, offset) - 1
         position = self._mark_positions[mark]
-        while True:
+        while position < self.size:
             next_offset, end = self._batch_at(position)
             if next_offset > offset:
-                return position
+                break
             position = end
             self._mark(next_offset, position)
+        return position
 
     def boundary(self, position: int, limit: int) -> int:
         """The last end of a batch that is not beyond ``limit``, or ``position`` if none is.
@@ -135,22 +144,37 @@ class Run(Entry):
             self._mark(next_offset, position)
         return position
 
+    def offset_at(self, position: int) -> int:
+        """The base offset of the batch that starts at ``position``, the end's next offset."""
+        if position == self.size:
+            return self.next_offset
+        offset: int = _PLACE.unpack_from(self.view, position)[0]
+        return offset
+
     def end_of_batch(self, position: int) -> int:
         """Where the batch that starts at ``position`` ends. Raises CorruptBatch."""
         return self._batch_at(position)[1]
 
     def cut_front(self, offset: int) -> None:
-        """Answer no longer for what lies below ``offset``; the batch that holds it stays."""
+        """Answer no longer for what lies below ``offset``; the batch that holds it stays.
+
+        Raises CorruptBatch.
+        """
+        self.front = self.position_of(offset)
         self.base_offset = offset
 
     def cut_back(self, offset: int) -> None:
         """Keep only batches that end at or below ``offset``. Raises CorruptBatch."""
+        mark = bisect_right(self._mark_offsets, offset) - 1
+        position, kept_offset = self._mark_positions[mark], self._mark_offsets[mark]
+        while position < self.size:
+            next_offset, end = self._batch_at(position)
+            if next_offset > offset:
+                break
+            position, kept_offset = end, next_offset
+        del self._mark_offsets[mark + 1 :], self._mark_positions[mark + 1 :]
         self._room = None
-        position = self.position_of(offset)
-        keep = bisect_right(self._mark_positions, position)
-        del self._mark_offsets[keep:], self._mark_positions[keep:]
-        self.size = position
-        self.next_offset = offset
+        self.size, self.next_offset = position, kept_offset
 
     def _batch_at(self, position: int) -> tuple[int, int]:
         """Next offset and end position of the batch at ``position``."""

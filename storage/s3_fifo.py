@@ -46,7 +46,10 @@ E = TypeVar("E", bound=Entry)
 
 
 class S3Fifo(Generic[E]):
-    """The queues; ``forget`` is called with each entry that is evicted and returns its ghost key."""
+    """The queues; ``forget`` takes an evicted entry out of the caller's tables.
+
+    It returns the key by which *ghost* remembers the entry.
+    """
 
     def __init__(self, budget_bytes: int, forget: Callable[[E], Hashable]) -> None:
         self._budget_bytes = budget_bytes
@@ -86,7 +89,7 @@ class S3Fifo(Generic[E]):
 
     def make_room(self, cost_bytes: int) -> bool:
         """Evict until ``cost_bytes`` more fit; False when they never can."""
-        if cost_bytes + self._charged_bytes > self._budget_bytes and not len(self):
+        if cost_bytes > self._budget_bytes:
             return False
         while self.used_bytes + cost_bytes > self._budget_bytes:
             if len(self):
