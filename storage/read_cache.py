@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Iterable
+from typing import NamedTuple
 
 from tidelog.storage.cache_stats import CacheStats, Counters
 from tidelog.storage.cached_log import LOG_BYTES, CachedLog
@@ -27,6 +28,8 @@ from tidelog.storage.cached_run import LogId, Part, Run, run_cost
 from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.files import Buffer
 from tidelog.storage.s3_fifo import S3Fifo
+
+__all__ = ("CachedRead", "LogId", "ReadCache", "Span")
 
 _BUFFER_MIN = 4 * 1024
 _BUFFER_MAX = 256 * 1024
@@ -37,6 +40,13 @@ No buffer is made larger than this part of the budget.
 """
 _ALONE_MIN = 64 * 1024
 """An append of this size shares its buffer with no other."""
+
+
+class CachedRead(NamedTuple):
+    """Contiguous whole batches, and the offset that follows them."""
+
+    data: list[memoryview]
+    next_offset: int
 
 
 class ReadCache:
@@ -75,7 +85,7 @@ class ReadCache:
 
     # Runs
 
-    def get(self, log_id: LogId, offset: int, max_bytes: int) -> list[memoryview] | None:
+    def get(self, log_id: LogId, offset: int, max_bytes: int) -> CachedRead | None:
         """Contiguous whole batches, the first of which reaches ``offset``; None for a miss.
 
         At most ``max_bytes``, but at least one batch. The views stay valid for as long as they
@@ -85,22 +95,21 @@ class ReadCache:
         log = self._logs.get(log_id)
         run = log.at(offset) if log is not None else None
         if log is not None and run is not None:
-            views = self._collect(log, run, offset, max_bytes, begin_ns)
-            if views:
-                size = sum(map(len, views))
+            read = self._collect(log, run, offset, max_bytes, begin_ns)
+            if read.data:
+                size = sum(map(len, read.data))
                 took_ns = self._now_ns() - begin_ns
                 self._total.hit(size, took_ns)
                 log.counters.hit(size, took_ns)
-                return views
+                return read
         self._total.misses += 1
         self._counters(log_id[0]).misses += 1
         return None
 
-    def _collect(
-        self, log: CachedLog, run: Run, offset: int, room: int, now_ns: int
-    ) -> list[memoryview]:
+    def _collect(self, log: CachedLog, run: Run, offset: int, room: int, now_ns: int) -> CachedRead:
         """Views from ``offset`` in ``run`` on; a run that proves bad or stale goes."""
         views: list[memoryview] = []
+        next_offset = offset
         try:
             position = run.front if offset == run.base_offset else run.position_of(offset)
             run.note_asked(offset)
@@ -113,15 +122,16 @@ class ReadCache:
                 if end > position:
                     views.append(run.view[position:end])
                     room = max(room - (end - position), 0)
+                    next_offset = run.offset_at(end)
                 following = log.after(run) if end == run.size else None
                 if following is None:
-                    return views
+                    return CachedRead(views, next_offset)
                 run, position = following, following.front
         except CorruptBatch:
             # The bytes on disk are to blame; reading them there tells the caller where.
             pass
         self._remove(run)
-        return views
+        return CachedRead(views, next_offset)
 
     def append(self, log_id: LogId, base_offset: int, next_offset: int, data: Buffer) -> None:
         """Write through what was appended to a log; ``data`` is copied.
@@ -302,7 +312,8 @@ class ReadCache:
         """Drop whatever is older than the time to live."""
         now_ns = self._now_ns()
         runs = [run for log in self._logs.values() for run in log]
-        for entry in (*runs, *self._pages.all()):
+        entries: list[Run | Page] = [*runs, *self._pages.all()]
+        for entry in entries:
             if self._is_stale(entry, now_ns):
                 self._remove(entry)
 

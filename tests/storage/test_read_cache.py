@@ -67,8 +67,8 @@ def append(cache: ReadCache, log_id: LogId, batch: Batch) -> None:
 
 
 def got(cache: ReadCache, log_id: LogId, offset: int, max_bytes: int = MIB) -> bytes | None:
-    views = cache.get(log_id, offset, max_bytes)
-    return None if views is None else b"".join(views)
+    found = cache.get(log_id, offset, max_bytes)
+    return None if found is None else b"".join(found.data)
 
 
 def new_cache(budget_bytes: int = 4 * MIB) -> ReadCache:
@@ -135,6 +135,9 @@ def test_offsets_that_compaction_removed_are_answered_by_what_follows() -> None:
     cache.put(LOG, 20, 42, later.data)
     assert got(cache, LOG, 3) == first.data + later.data
     assert got(cache, LOG, 14) == first.data + later.data
+    found = cache.get(LOG, 3, 1)
+    assert found is not None
+    assert got(cache, LOG, found.next_offset) == later.data
     assert got(cache, LOG, 17) == later.data
     assert got(cache, LOG, 25) == later.data
 
@@ -143,8 +146,9 @@ def test_views_are_read_only_and_outlive_what_happens_to_the_cache() -> None:
     cache, batches = new_cache(), make_batches(6)
     for batch in batches[:3]:
         append(cache, LOG, batch)
-    views = cache.get(LOG, 0, MIB)
-    assert views is not None
+    found = cache.get(LOG, 0, MIB)
+    assert found is not None
+    views = found.data
     assert all(view.readonly for view in views)
     cache.drop(LOG, from_offset=1)
     for number in range(1, 4):
@@ -515,17 +519,19 @@ class CacheMachine(RuleBasedStateMachine):
         log = self.logs[log_id]
         end = log[-1].next_offset if log else self.starts[log_id]
         offset = self.starts[log_id] + int(at * (end - self.starts[log_id]))
-        views = self.cache.get(log_id, offset, max_bytes)
-        if views is None:
+        found = self.cache.get(log_id, offset, max_bytes)
+        if found is None:
             return
-        content = b"".join(views)
+        content = b"".join(found.data)
         first = next(n for n, batch in enumerate(log) if batch.next_offset > offset)
         sizes = [len(log[first].data)]
         while sum(sizes) < len(content):
             sizes.append(len(log[first + len(sizes)].data))
-        assert content == joined(log[first : first + len(sizes)])
+        read = log[first : first + len(sizes)]
+        assert content == joined(read)
+        assert found.next_offset == read[-1].next_offset
         assert len(content) <= max_bytes or len(sizes) == 1
-        self.held.append((views, content))
+        self.held.append((found.data, content))
 
     @rule(log_id=logs_strategy, at=st.floats(0, 1))
     def truncate(self, log_id: LogId, at: float) -> None:
