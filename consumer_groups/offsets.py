@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from uuid import UUID
 
 TopicPartition = tuple[str, int]
 
@@ -24,6 +25,8 @@ class CommittedOffset(NamedTuple):
     commit_timestamp_ms: int
     expire_timestamp_ms: int = -1
     """Set only by clients older than Kafka 2.1; -1 leaves it to offsets.retention.minutes."""
+    topic_id: UUID | None = None
+    """Which topic of that name it was; None in records of Kafka before 4.1."""
 
 
 class GroupOverview(NamedTuple):

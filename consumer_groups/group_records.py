@@ -1,0 +1,225 @@
+"""The records of ``__consumer_offsets``: committed offsets and the state of classic groups.
+
+Drawn after Apache Kafka 4.3's group-coordinator message definitions (OffsetCommitKey.json,
+OffsetCommitValue.json, LegacyOffsetCommit*.json, GroupMetadataKey.json, GroupMetadataValue.json).
+A key and a value each begin with an int16: in keys the kind of record, in values the version::
+
+    key 0, 1  group string, topic string, partition int32           an offset
+    key 2     group string                                          a group
+
+    offset value   0     offset int64, metadata string, commit timestamp int64
+                   1     ... and expire timestamp int64
+                   2     as 0
+                   3     offset int64, leader epoch int32, metadata string, commit timestamp int64
+                   4     as 3 in compact types, tag 0: topic id uuid
+    group value    0-4   protocol type string, generation int32, protocol nullable string,
+                         leader nullable string, [2+ current state timestamp int64],
+                         members array of: member id string, [3+ instance id nullable string],
+                         client id string, client host string, [1+ rebalance timeout int32],
+                         session timeout int32, subscription bytes, assignment bytes
+                         (4 is 3 in compact types)
+
+Without a value a record is a tombstone. Written are the versions that Kafka 4.3 writes: offsets
+as 4 (as 1 with an expire timestamp), groups as 3. Kinds this file does not know are kept out of
+the way by ``decode`` returning None: they belong to other kinds of groups.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+from uuid import UUID
+
+from tidelog.consumer_groups import encoding
+from tidelog.consumer_groups.encoding import Reader
+from tidelog.consumer_groups.offsets import CommittedOffset
+
+OFFSET_KINDS = (0, 1)
+GROUP_KIND = 2
+_NO_TOPIC_ID = UUID(int=0)
+_KIND = struct.Struct(">h")
+_OFFSET_HEAD = struct.Struct(">hqi")
+"""version 4: version, offset, leader epoch"""
+
+
+class KeyValue(NamedTuple):
+    """A record as it is appended; a tombstone has no value."""
+
+    key: bytes
+    value: bytes | None
+
+
+class OffsetRecord(NamedTuple):
+    group: str
+    topic: str
+    partition: int
+    value: CommittedOffset | None
+
+
+class GroupMember(NamedTuple):
+    """A member as the log keeps it."""
+
+    member_id: str
+    instance_id: str | None
+    client_id: str
+    client_host: str
+    rebalance_timeout_ms: int
+    session_timeout_ms: int
+    subscription: bytes
+    assignment: bytes
+
+
+class GroupMetadata(NamedTuple):
+    """A classic group as the log keeps it; with members it is stable, without it is empty."""
+
+    protocol_type: str
+    generation: int
+    protocol: str | None
+    leader: str | None
+    state_timestamp_ms: int
+    members: tuple[GroupMember, ...]
+
+
+class GroupRecord(NamedTuple):
+    group: str
+    value: GroupMetadata | None
+
+
+def offset_key(group: str, topic: str, partition: int) -> bytes:
+    return b"\x00\x01" + encoding.string(group) + encoding.string(topic) + encoding.int32(partition)
+
+
+def offset_value(committed: CommittedOffset) -> bytes:
+    if committed.expire_timestamp_ms >= 0:
+        return (
+            b"\x00\x01"
+            + encoding.int64(committed.offset)
+            + encoding.string(committed.metadata)
+            + encoding.int64(committed.commit_timestamp_ms)
+            + encoding.int64(committed.expire_timestamp_ms)
+        )
+    tags = {} if committed.topic_id is None else {0: committed.topic_id.bytes}
+    return (
+        _OFFSET_HEAD.pack(4, committed.offset, committed.leader_epoch)
+        + encoding.compact_string(committed.metadata)
+        + encoding.int64(committed.commit_timestamp_ms)
+        + encoding.tagged_fields(tags)
+    )
+
+
+def offset_record(
+    group: str, topic: str, partition: int, committed: CommittedOffset | None
+) -> KeyValue:
+    """The record that commits an offset, or forgets it."""
+    value = None if committed is None else offset_value(committed)
+    return KeyValue(offset_key(group, topic, partition), value)
+
+
+def group_record(group: str, metadata: GroupMetadata | None) -> KeyValue:
+    """The record that keeps a group, or forgets it."""
+    key = b"\x00\x02" + encoding.string(group)
+    return KeyValue(key, None if metadata is None else _encode_group(metadata))
+
+
+def _encode_group(metadata: GroupMetadata) -> bytes:
+    return (
+        b"\x00\x03"
+        + encoding.string(metadata.protocol_type)
+        + encoding.int32(metadata.generation)
+        + encoding.nullable_string(metadata.protocol)
+        + encoding.nullable_string(metadata.leader)
+        + encoding.int64(metadata.state_timestamp_ms)
+        + encoding.array(_encode_member(member) for member in metadata.members)
+    )
+
+
+def _encode_member(member: GroupMember) -> bytes:
+    return (
+        encoding.string(member.member_id)
+        + encoding.nullable_string(member.instance_id)
+        + encoding.string(member.client_id)
+        + encoding.string(member.client_host)
+        + encoding.int32(member.rebalance_timeout_ms)
+        + encoding.int32(member.session_timeout_ms)
+        + encoding.bytes_field(member.subscription)
+        + encoding.bytes_field(member.assignment)
+    )
+
+
+def decode(key: bytes | None, value: bytes | None) -> OffsetRecord | GroupRecord | None:
+    """What the record says, or None for a kind not known here.
+
+    Raises ValueError for bytes that are not what their kind and version promise.
+    """
+    if key is None or len(key) < 2:
+        raise ValueError("a record of the offsets topic needs a key")
+    kind = int(_KIND.unpack_from(key)[0])
+    reader = Reader(key, 2)
+    if kind in OFFSET_KINDS:
+        group, topic, partition = reader.string(), reader.string(), reader.int32()
+        offset = None if value is None else _decode_offset(value)
+        return OffsetRecord(group, topic, partition, offset)
+    if kind == GROUP_KIND:
+        return GroupRecord(reader.string(), None if value is None else _decode_group(value))
+    return None
+
+
+def _decode_offset(data: bytes) -> CommittedOffset:
+    reader = Reader(data)
+    version = reader.int16()
+    if not 0 <= version <= 4:
+        raise ValueError(f"committed offset of version {version} is not known")
+    offset = reader.int64()
+    leader_epoch = reader.int32() if version >= 3 else -1
+    metadata = reader.compact_string() if version == 4 else reader.string()
+    commit_timestamp_ms = reader.int64()
+    expire_timestamp_ms = reader.int64() if version == 1 else -1
+    topic_id = None
+    if version == 4 and (tag := reader.tagged_fields().get(0)) is not None:
+        topic_id = UUID(bytes=tag)
+    if topic_id == _NO_TOPIC_ID:
+        topic_id = None
+    return CommittedOffset(
+        offset, leader_epoch, metadata, commit_timestamp_ms, expire_timestamp_ms, topic_id
+    )
+
+
+def _decode_group(data: bytes) -> GroupMetadata:
+    reader = Reader(data)
+    version = reader.int16()
+    if not 0 <= version <= 4:
+        raise ValueError(f"group metadata of version {version} is not known")
+    flexible = version == 4
+    text = reader.compact_string if flexible else reader.string
+    nullable = reader.compact_nullable_string if flexible else reader.nullable_string
+    data_field = reader.compact_bytes if flexible else reader.bytes_field
+
+    def member() -> GroupMember:
+        member_id = text()
+        instance_id = nullable() if version >= 3 else None
+        client_id, client_host = text(), text()
+        rebalance_timeout_ms = reader.int32() if version >= 1 else -1
+        session_timeout_ms = reader.int32()
+        subscription, assignment = data_field(), data_field()
+        if flexible:
+            reader.tagged_fields()
+        if rebalance_timeout_ms < 0:
+            rebalance_timeout_ms = session_timeout_ms
+        return GroupMember(
+            member_id,
+            instance_id,
+            client_id,
+            client_host,
+            rebalance_timeout_ms,
+            session_timeout_ms,
+            subscription,
+            assignment,
+        )
+
+    protocol_type, generation = text(), reader.int32()
+    protocol, leader = nullable(), nullable()
+    state_timestamp_ms = reader.int64() if version >= 2 else -1
+    members = reader.compact_array(member) if flexible else reader.array(member)
+    return GroupMetadata(
+        protocol_type, generation, protocol, leader, state_timestamp_ms, tuple(members)
+    )

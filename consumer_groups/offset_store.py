@@ -1,0 +1,83 @@
+"""What every group has committed. State changes only by applying records of the offsets topic.
+
+Methods that change something return the records to append; they show once they were appended and
+given to ``apply``. Loading the topic after a start is the same ``apply`` for each record in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from tidelog.consumer_groups.group_records import KeyValue, OffsetRecord, offset_record
+from tidelog.consumer_groups.offsets import CommittedOffset, OffsetAndMetadata, TopicPartition
+
+Offsets = dict[TopicPartition, CommittedOffset]
+
+
+class OffsetStore:
+    def __init__(self) -> None:
+        self._groups: dict[str, Offsets] = {}
+
+    def __len__(self) -> int:
+        """How many offsets are kept."""
+        return sum(map(len, self._groups.values()))
+
+    def groups(self) -> Iterable[str]:
+        """Groups that have committed something."""
+        return self._groups.keys()
+
+    def committed(self, group: str) -> Mapping[TopicPartition, CommittedOffset]:
+        return self._groups.get(group, {})
+
+    def apply(self, record: OffsetRecord) -> None:
+        place = (record.topic, record.partition)
+        if record.value is not None:
+            self._groups.setdefault(record.group, {})[place] = record.value
+            return
+        offsets = self._groups.get(record.group)
+        if offsets is not None:
+            offsets.pop(place, None)
+            if not offsets:
+                del self._groups[record.group]
+
+
+def commit(
+    group: str,
+    offsets: Mapping[TopicPartition, OffsetAndMetadata],
+    topic_ids: Mapping[str, UUID],
+    now_ms: int,
+) -> list[OffsetRecord]:
+    """The records of one commit."""
+    return [
+        OffsetRecord(
+            group,
+            topic,
+            partition,
+            CommittedOffset(
+                offset.offset,
+                offset.leader_epoch,
+                offset.metadata,
+                now_ms,
+                -1,
+                topic_ids.get(topic),
+            ),
+        )
+        for (topic, partition), offset in offsets.items()
+    ]
+
+
+def forget(group: str, places: Iterable[TopicPartition]) -> list[OffsetRecord]:
+    """The tombstones of some offsets."""
+    return [OffsetRecord(group, topic, partition, None) for topic, partition in places]
+
+
+def encode(record: OffsetRecord) -> KeyValue:
+    return offset_record(record.group, record.topic, record.partition, record.value)
+
+
+def is_expired(offset: CommittedOffset, since_ms: int, retention_ms: int, now_ms: int) -> bool:
+    """Whether an offset has outlived its time, which began at ``since_ms`` (KIP-211)."""
+    if offset.expire_timestamp_ms >= 0:
+        return now_ms >= offset.expire_timestamp_ms
+    return now_ms - since_ms >= retention_ms

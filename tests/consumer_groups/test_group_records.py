@@ -1,0 +1,280 @@
+"""Records of the offsets topic: against bytes that Apache Kafka 4.3 wrote, and every version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidelog.consumer_groups import encoding
+from tidelog.consumer_groups.consumer_protocol import (
+    Subscription,
+    decode_assignment,
+    decode_subscription,
+)
+from tidelog.consumer_groups.group_records import (
+    GroupMember,
+    GroupMetadata,
+    GroupRecord,
+    KeyValue,
+    OffsetRecord,
+    decode,
+    group_record,
+    offset_record,
+)
+from tidelog.consumer_groups.offsets import CommittedOffset
+from tidelog.storage.record_batch import Record, batches, decode_records
+
+# Written by Apache Kafka 4.3.1 for confluent-kafka 2.16: a commit without membership, a static
+# member of a classic group and one of a new one, each committing and closing.
+KAFKA_LOG = Path(__file__).parent / "data" / "kafka-4.3-offsets.log"
+
+
+def kafka_records() -> list[Record]:
+    data = KAFKA_LOG.read_bytes()
+    return [
+        record
+        for position, _ in batches(data)
+        for record in decode_records(data, position=position)
+    ]
+
+
+class TestAgainstKafka:
+    def test_committed_offsets(self) -> None:
+        decoded = [decode(record.key, record.value) for record in kafka_records()]
+        offsets = [record for record in decoded if isinstance(record, OffsetRecord)]
+        assert len(offsets) == 9
+        assert offsets[0] == OffsetRecord(
+            "simple",
+            "t1",
+            0,
+            CommittedOffset(
+                offset=5,
+                leader_epoch=-1,
+                metadata="meta é\0",
+                commit_timestamp_ms=1795465718003,
+                topic_id=UUID("2c8ff43d-8188-440c-841d-3a70a313efe7"),
+            ),
+        )
+        assert {record.group for record in offsets} == {"simple", "g-classic", "g-consumer"}
+
+    def test_groups(self) -> None:
+        decoded = [decode(record.key, record.value) for record in kafka_records()]
+        new, stable, empty = (record for record in decoded if isinstance(record, GroupRecord))
+        assert new == GroupRecord("g-classic", GroupMetadata("", 0, None, None, 1795465718086, ()))
+        assert empty == GroupRecord(
+            "g-classic", GroupMetadata("consumer", 2, None, None, 1795465763266, ())
+        )
+        assert stable.value is not None
+        (member,) = stable.value.members
+        assert stable.value._replace(members=()) == GroupMetadata(
+            protocol_type="consumer",
+            generation=1,
+            protocol="range",
+            leader=member.member_id,
+            state_timestamp_ms=1795465718092,
+            members=(),
+        )
+        assert (member.instance_id, member.client_id) == ("inst1", "rdkafka")
+        assert (member.client_host, member.session_timeout_ms) == ("/127.0.0.1", 45_000)
+        assert member.rebalance_timeout_ms == 300_000
+        assert decode_subscription(member.subscription) == Subscription(("t1",))
+        assert decode_assignment(member.assignment) == (("t1", 0), ("t1", 1))
+
+    def test_our_bytes_are_theirs(self) -> None:
+        compared = 0
+        for record in kafka_records():
+            decoded = decode(record.key, record.value)
+            if isinstance(decoded, OffsetRecord):
+                again = offset_record(*decoded)
+            elif isinstance(decoded, GroupRecord):
+                again = group_record(*decoded)
+            else:
+                continue
+            assert again == KeyValue(record.key or b"", record.value)
+            compared += 1
+        assert compared == 12
+
+    def test_kinds_that_are_not_known_here_are_passed_over(self) -> None:
+        unknown = [r for r in kafka_records() if decode(r.key, r.value) is None]
+        assert len(unknown) == 9
+
+
+class TestOlderVersions:
+    KEY = b"\x00\x00" + encoding.string("g") + encoding.string("t") + encoding.int32(3)
+
+    def offset(self, value: bytes) -> CommittedOffset:
+        record = decode(self.KEY, value)
+        assert isinstance(record, OffsetRecord)
+        assert record[:3] == ("g", "t", 3)
+        assert record.value is not None
+        return record.value
+
+    @pytest.mark.parametrize("version", [0, 2])
+    def test_offsets_without_leader_epoch(self, version: int) -> None:
+        value = (
+            encoding.int16(version)
+            + encoding.int64(7)
+            + encoding.string("note")
+            + encoding.int64(99)
+        )
+        assert self.offset(value) == CommittedOffset(7, -1, "note", 99)
+
+    def test_offsets_with_their_own_expiry(self) -> None:
+        committed = CommittedOffset(7, -1, "note", 99, 1_099)
+        assert self.offset(offset_record("g", "t", 3, committed).value or b"") == committed
+
+    def test_offsets_with_leader_epoch(self) -> None:
+        value = (
+            encoding.int16(3)
+            + encoding.int64(7)
+            + encoding.int32(4)
+            + encoding.string("note")
+            + encoding.int64(99)
+        )
+        assert self.offset(value) == CommittedOffset(7, 4, "note", 99)
+
+    @pytest.mark.parametrize("version", [0, 1, 2, 3])
+    def test_groups(self, version: int) -> None:
+        member = (
+            encoding.string("m")
+            + (encoding.nullable_string("i") if version >= 3 else b"")
+            + encoding.string("client")
+            + encoding.string("/host")
+            + (encoding.int32(60) if version >= 1 else b"")
+            + encoding.int32(10)
+            + encoding.bytes_field(b"sub")
+            + encoding.bytes_field(b"ass")
+        )
+        value = (
+            encoding.int16(version)
+            + encoding.string("consumer")
+            + encoding.int32(5)
+            + encoding.nullable_string("range")
+            + encoding.nullable_string(None)
+            + (encoding.int64(123) if version >= 2 else b"")
+            + encoding.array([member])
+        )
+        assert decode(group_record("g", None).key, value) == GroupRecord(
+            "g",
+            GroupMetadata(
+                "consumer",
+                5,
+                "range",
+                None,
+                123 if version >= 2 else -1,
+                (
+                    GroupMember(
+                        "m",
+                        "i" if version >= 3 else None,
+                        "client",
+                        "/host",
+                        60 if version >= 1 else 10,
+                        10,
+                        b"sub",
+                        b"ass",
+                    ),
+                ),
+            ),
+        )
+
+    def test_flexible_groups(self) -> None:
+        member = (
+            encoding.compact_string("m")
+            + encoding.compact_nullable_string(None)
+            + encoding.compact_string("client")
+            + encoding.compact_string("/host")
+            + encoding.int32(60)
+            + encoding.int32(10)
+            + encoding.compact_bytes(b"sub")
+            + encoding.compact_bytes(b"ass")
+            + encoding.tagged_fields({})
+        )
+        value = (
+            encoding.int16(4)
+            + encoding.compact_string("consumer")
+            + encoding.int32(5)
+            + encoding.compact_nullable_string("range")
+            + encoding.compact_nullable_string("m")
+            + encoding.int64(123)
+            + encoding.compact_array([member])
+            + encoding.tagged_fields({7: b"later"})
+        )
+        record = decode(group_record("g", None).key, value)
+        assert isinstance(record, GroupRecord)
+        assert record.value == GroupMetadata(
+            "consumer",
+            5,
+            "range",
+            "m",
+            123,
+            (GroupMember("m", None, "client", "/host", 60, 10, b"sub", b"ass"),),
+        )
+
+    @pytest.mark.parametrize("key", [KEY, b"\x00\x02\x00\x01g"])
+    def test_versions_of_the_future_are_refused(self, key: bytes) -> None:
+        with pytest.raises(ValueError, match="not known"):
+            decode(key, b"\x00\x05" + bytes(40))
+
+
+names = st.text(min_size=1, max_size=20)
+int32s = st.integers(0, 2**31 - 1)
+int64s = st.integers(0, 2**63 - 1)
+
+
+@given(
+    st.builds(
+        OffsetRecord,
+        names,
+        names,
+        int32s,
+        st.none()
+        | st.builds(
+            CommittedOffset,
+            int64s,
+            st.integers(-1, 2**31 - 1),
+            st.text(max_size=200),
+            int64s,
+            st.just(-1),
+            st.none() | st.uuids(version=4),
+        ),
+    )
+)
+def test_offsets_come_back_as_they_were(record: OffsetRecord) -> None:
+    assert decode(*offset_record(*record)) == record
+
+
+members = st.builds(
+    GroupMember, names, st.none() | names, names, names, int32s, int32s, st.binary(), st.binary()
+)
+
+
+@given(
+    st.builds(
+        GroupRecord,
+        names,
+        st.none()
+        | st.builds(
+            GroupMetadata,
+            names,
+            int32s,
+            st.none() | names,
+            st.none() | names,
+            int64s,
+            st.lists(members, max_size=3).map(tuple),
+        ),
+    )
+)
+def test_groups_come_back_as_they_were(record: GroupRecord) -> None:
+    assert decode(*group_record(*record)) == record
+
+
+@given(st.sampled_from([0, 1, 2]), st.binary(max_size=60), st.binary(max_size=60))
+def test_bad_bytes_are_told_by_one_error(kind: int, key: bytes, value: bytes) -> None:
+    try:
+        decode(encoding.int16(kind) + key, value)
+    except ValueError:
+        pass
