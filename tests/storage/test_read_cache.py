@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -433,6 +436,11 @@ def test_a_cache_without_budget_holds_nothing() -> None:
     put(cache, LOG, [make_batch(0)])
     assert got(cache, LOG, 0) is None
     assert cache.used_bytes == 0
+
+
+def test_tail_readers_keep_their_hit_rate_beside_replays() -> None:
+    script = Path(__file__).parents[2] / "scripts" / "cache_hit_rate"
+    subprocess.run([sys.executable, script, "--check"], check=True)
 
 
 # Counters
