@@ -35,7 +35,13 @@ class File:
         self._nowait = bool(_NOWAIT)
 
     def __del__(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def detach(self) -> int:
+        """Give the descriptor away; this object is of no use any more."""
+        descriptor, self._descriptor = self._descriptor, -1
+        return descriptor
 
     def append(self, data: Buffer) -> None:
         """Write all of ``data`` at the end, or leave the file as it was.

@@ -1,0 +1,233 @@
+"""The broker's settings, under Kafka's names where Kafka has them, and their values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tidelog.broker.errors import InvalidSetting
+from tidelog.broker.settings import Setting, Value, find, table
+
+_INT_MAX = 2**31 - 1
+_LONG_MAX = 2**63 - 1
+_MIB = 1024 * 1024
+
+
+def _cache_bytes() -> str:
+    """64 MiB, or an eighth of the machine's memory where that is less."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return str(min(64 * _MIB, memory // 8))
+
+
+def _int(name: str, default: int | None, text: str, low: int = 0, high: int = _INT_MAX) -> Setting:
+    return Setting(name, "int", None if default is None else str(default), text, low, high)
+
+
+def _long(name: str, default: int | None, text: str, low: int = 0) -> Setting:
+    return Setting(name, "long", None if default is None else str(default), text, low, _LONG_MAX)
+
+
+def _bool(name: str, default: bool, text: str) -> Setting:
+    return Setting(name, "boolean", str(default).lower(), text)
+
+
+def _word(name: str, default: str | None, text: str, *choices: str) -> Setting:
+    return Setting(name, "string", default, text, choices=choices)
+
+
+def _list(name: str, default: str, text: str, *choices: str) -> Setting:
+    return Setting(name, "list", default, text, choices=choices)
+
+
+def _fixed(name: str, kind: str, default: str, text: str) -> Setting:
+    return Setting(name, kind, default, text, read_only=True)
+
+
+_TOPICS = (
+    _bool("auto.create.topics.enable", True, "Create a topic when a client first asks for it."),
+    _int("num.partitions", 1, "Partitions of a topic created without a count.", 1, 10_000),
+    _int("default.replication.factor", 1, "Replicas of a topic created without a count.", 1),
+    _bool("delete.topic.enable", True, "Whether topics may be deleted."),
+    _bool(
+        "replication.factor.strict",
+        False,
+        "Refuse a replication factor above the number of brokers instead of keeping one replica.",
+    ),
+)
+
+_LOGS = (
+    _list("log.cleanup.policy", "delete", "What happens to old segments.", "delete", "compact"),
+    _long("log.retention.ms", None, "How long records are kept, ms; -1 for ever.", -1),
+    _int("log.retention.minutes", None, "As log.retention.ms, in minutes.", -1),
+    _int("log.retention.hours", 168, "As log.retention.ms, in hours.", -1),
+    _long("log.retention.bytes", -1, "How many bytes of a partition are kept; -1: all.", -1),
+    _long("log.retention.check.interval.ms", 300_000, "Time between retention passes, ms.", 1),
+    _int("log.segment.bytes", 1024 * _MIB, "Size at which a segment is sealed.", _MIB),
+    _long("log.roll.ms", None, "Age at which a segment is sealed, ms.", 1),
+    _int("log.roll.hours", 168, "As log.roll.ms, in hours.", 1),
+    _long("log.segment.delete.delay.ms", 60_000, "Time between dropping a file and removing it."),
+    _int("log.index.interval.bytes", 4096, "Bytes of batches between two index entries."),
+    _int("message.max.bytes", _MIB + 12, "Largest record batch, compressed, bytes."),
+    _word(
+        "log.message.timestamp.type",
+        "CreateTime",
+        "Whose time a record carries: the producer's or the broker's.",
+        "CreateTime",
+        "LogAppendTime",
+    ),
+    _long(
+        "log.message.timestamp.before.max.ms", _LONG_MAX, "How far behind a time may lie, ms."
+    ),
+    _long("log.message.timestamp.after.max.ms", 3_600_000, "How far ahead a time may lie, ms."),
+    _long("log.cleaner.delete.retention.ms", 86_400_000, "How long tombstones are kept, ms."),
+    _long("log.cleaner.min.compaction.lag.ms", 0, "Age before a record may be compacted, ms."),
+    _long("log.cleaner.max.compaction.lag.ms", _LONG_MAX, "Age at which it must be, ms.", 1),
+    Setting(
+        "log.cleaner.min.cleanable.ratio",
+        "double",
+        "0.5",
+        "Share of a log that must be new before it is compacted.",
+        0,
+        1,
+    ),
+    _word(
+        "compression.type",
+        "producer",
+        "The codec batches are stored with; producer keeps what the client chose.",
+        *("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"),
+    ),
+    _word(
+        "flush.mode",
+        "fsync",
+        "What acks=all waits for: stable storage (fsync) or only the operating system (os).",
+        "fsync",
+        "os",
+    ),
+    Setting(
+        "cache.bytes", "long", _cache_bytes(), "Memory for the read cache, bytes.", 0, _LONG_MAX
+    ),
+    _int("producer.id.expiration.ms", 86_400_000, "When an idle producer is forgotten, ms.", 1),
+)
+
+_CONNECTIONS = (
+    _int("socket.request.max.bytes", 100 * _MIB, "Largest request of the Kafka protocol.", 1),
+    _long("connections.max.idle.ms", 600_000, "When an idle connection is closed, ms.", 1),
+    _int("max.connections", _INT_MAX, "Connections of the Kafka protocol at once."),
+    _int("max.connections.per.ip", _INT_MAX, "Such connections from one address."),
+    _int("fetch.max.bytes", 55 * _MIB, "Most bytes of one fetch response.", 1024),
+    _long("http.max.body.bytes", 100 * _MIB, "Largest HTTP request body that is not a stream.", 1),
+    _int("http.max.header.bytes", 65_536, "Largest HTTP request head.", 1024),
+    _long("http.body.timeout.ms", 60_000, "Longest pause within an HTTP request, ms.", 1),
+    _list("cors.origins", "", "Web origins that may call the HTTP API from a browser."),
+    _list("allowed.hosts", "", "Further values of the Host header that are ours."),
+    _long("shutdown.grace.ms", 10_000, "How long a stop waits for requests under way, ms."),
+)
+
+_GROUPS = (
+    _int("offsets.topic.num.partitions", 1, "Partitions of the topic of committed offsets.", 1),
+    _int("offsets.topic.segment.bytes", 100 * _MIB, "Segment size of that topic.", _MIB),
+    _int("offsets.retention.minutes", 10_080, "How long offsets outlive an empty group.", 1),
+    _long("offsets.retention.check.interval.ms", 600_000, "Time between such checks, ms.", 1),
+    _int("offset.metadata.max.bytes", 4096, "Longest text committed with an offset, bytes."),
+    _int(
+        "group.initial.rebalance.delay.ms", 0, "How long an empty group waits for more members, ms."
+    ),
+    _int("group.min.session.timeout.ms", 6000, "Shortest session time-out a member may ask for."),
+    _int("group.max.session.timeout.ms", 1_800_000, "Longest session time-out, ms."),
+    _int("group.max.size", _INT_MAX, "Members of one group.", 1),
+    _int("group.consumer.session.timeout.ms", 45_000, "Session time-out of new groups, ms.", 1),
+    _int("group.consumer.min.session.timeout.ms", 45_000, "Its lower bound, ms.", 1),
+    _int("group.consumer.max.session.timeout.ms", 60_000, "Its upper bound, ms.", 1),
+    _int("group.consumer.heartbeat.interval.ms", 5000, "Heartbeat interval of new groups, ms.", 1),
+    _int("group.consumer.min.heartbeat.interval.ms", 5000, "Its lower bound, ms.", 1),
+    _int("group.consumer.max.heartbeat.interval.ms", 15_000, "Its upper bound, ms.", 1),
+    _int("group.consumer.max.size", _INT_MAX, "Members of one new group.", 1),
+)
+
+_IDENTITY = (
+    _fixed("broker.id", "int", "1", "The broker's number."),
+    _fixed("node.id", "int", "1", "The broker's number."),
+    _fixed("log.dirs", "string", "./tidelog-data", "The data directory."),
+    _fixed("listeners", "string", "", "Addresses that are listened on."),
+    _fixed("advertised.listeners", "string", "", "Addresses that clients are told."),
+    _fixed("process.roles", "list", "broker,controller", "What this process does."),
+    _fixed("inter.broker.protocol.version", "string", "4.3", "The Kafka version that is spoken."),
+    _fixed("min.insync.replicas", "int", "1", "Replicas that acks=all waits for."),
+    _fixed("unclean.leader.election.enable", "boolean", "false", "There is one replica."),
+    _fixed("offsets.topic.replication.factor", "int", "1", "There is one replica."),
+)
+
+BROKER_SETTINGS = table((*_TOPICS, *_LOGS, *_CONNECTIONS, *_GROUPS, *_IDENTITY))
+
+
+class BrokerSettingValue(NamedTuple):
+    """A setting with its value as text and where that came from."""
+
+    name: str
+    value: str | None
+    source: str
+    setting: Setting
+
+
+class BrokerSettings(Mapping[str, Any]):
+    """Values by name, parsed once; ``sources`` says where an override came from."""
+
+    def __init__(
+        self, overrides: Mapping[str, str], sources: Mapping[str, str] | None = None
+    ) -> None:
+        """Raises InvalidSetting."""
+        self.overrides = dict(overrides)
+        self._sources = dict(sources or {})
+        self._values: dict[str, Value] = {}
+        for name, text in self.overrides.items():
+            self._values[name] = find(BROKER_SETTINGS, name, text).parse(text)
+        for name, setting in BROKER_SETTINGS.items():
+            if name not in self._values:
+                default = setting.default
+                self._values[name] = None if default is None else setting.parse(default)
+        self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        for name in ("group", "group.consumer"):
+            low, high = f"{name}.min.session.timeout.ms", f"{name}.max.session.timeout.ms"
+            if self[low] > self[high]:
+                raise InvalidSetting(low, str(self[low]), f"must be at most {high}={self[high]}")
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def text(self, name: str) -> str | None:
+        """The value as text, None where it is not set."""
+        return self.overrides.get(name, BROKER_SETTINGS[name].default)
+
+    def source(self, name: str) -> str:
+        """Where the value came from: ``default``, or what the override was given with."""
+        if name not in self.overrides:
+            return "default"
+        return self._sources.get(name, "broker")
+
+    def describe(self) -> list[BrokerSettingValue]:
+        """Every setting with its value and source, by name."""
+        return [
+            BrokerSettingValue(name, self.text(name), self.source(name), setting)
+            for name, setting in BROKER_SETTINGS.items()
+        ]
+
+    def with_changes(self, changes: Mapping[str, str | None], source: str) -> BrokerSettings:
+        """A copy with other values; None resets one. Raises InvalidSetting."""
+        overrides, sources = dict(self.overrides), dict(self._sources)
+        for name, value in changes.items():
+            setting = find(BROKER_SETTINGS, name, value)
+            if setting.read_only:
+                raise InvalidSetting(name, value, "it cannot be changed")
+            overrides.pop(name, None)
+            if value is not None:
+                overrides[name], sources[name] = value, source
+        return BrokerSettings(overrides, sources)

@@ -1,0 +1,327 @@
+"""A topic's settings, under Kafka's names, and how their values are found.
+
+A value comes from the topic, else from the broker setting that it falls back to, else from the
+default. Settings that only mean something with several replicas or with tiered storage are
+accepted and reported, as tools expect them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tidelog.broker.broker_settings import BrokerSettings
+from tidelog.broker.errors import InvalidSetting
+from tidelog.broker.settings import Setting, Value, find, table
+from tidelog.storage.log_settings import LogSettings
+
+_INT_MAX = 2**31 - 1
+_LONG_MAX = 2**63 - 1
+_HOUR_MS = 3_600_000
+_NO_EFFECT = "Accepted and kept; without effect on a single broker."
+
+
+def _setting(
+    name: str,
+    kind: str,
+    default: str,
+    text: str,
+    low: float | None = None,
+    *,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    falls_back_to: str | tuple[tuple[str, int], ...] = (),
+) -> Setting:
+    synonyms = ((falls_back_to, 1),) if isinstance(falls_back_to, str) else falls_back_to
+    return Setting(name, kind, default, text, low, high, choices, False, synonyms)
+
+
+TOPIC_SETTINGS = table(
+    (
+        _setting(
+            "cleanup.policy",
+            "list",
+            "delete",
+            "What happens to old segments: deleted, compacted to the last record a key, or both.",
+            choices=("delete", "compact"),
+            falls_back_to="log.cleanup.policy",
+        ),
+        _setting(
+            "compression.type",
+            "string",
+            "producer",
+            "The codec batches are stored with; producer keeps what the client chose.",
+            choices=("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"),
+            falls_back_to="compression.type",
+        ),
+        _setting("compression.gzip.level", "int", "-1", _NO_EFFECT, -1, high=9),
+        _setting("compression.lz4.level", "int", "9", _NO_EFFECT, 1, high=17),
+        _setting("compression.zstd.level", "int", "3", _NO_EFFECT, -131_072, high=22),
+        _setting(
+            "delete.retention.ms",
+            "long",
+            "86400000",
+            "How long a compacted topic keeps tombstones, ms.",
+            0,
+            falls_back_to="log.cleaner.delete.retention.ms",
+        ),
+        _setting(
+            "file.delete.delay.ms",
+            "long",
+            "60000",
+            "Time between dropping a segment and removing its files, ms.",
+            0,
+            falls_back_to="log.segment.delete.delay.ms",
+        ),
+        _setting("flush.messages", "long", str(_LONG_MAX), _NO_EFFECT, 1),
+        _setting("flush.ms", "long", str(_LONG_MAX), _NO_EFFECT, 0),
+        _setting("follower.replication.throttled.replicas", "list", "", _NO_EFFECT),
+        _setting(
+            "index.interval.bytes",
+            "int",
+            "4096",
+            "Bytes of batches between two index entries.",
+            0,
+            falls_back_to="log.index.interval.bytes",
+        ),
+        _setting("leader.replication.throttled.replicas", "list", "", _NO_EFFECT),
+        _setting("local.retention.bytes", "long", "-2", _NO_EFFECT, -2),
+        _setting("local.retention.ms", "long", "-2", _NO_EFFECT, -2),
+        _setting(
+            "max.compaction.lag.ms",
+            "long",
+            str(_LONG_MAX),
+            "Age at which a record must be compacted, ms.",
+            1,
+            falls_back_to="log.cleaner.max.compaction.lag.ms",
+        ),
+        _setting(
+            "max.message.bytes",
+            "int",
+            "1048588",
+            "Largest record batch, compressed, bytes.",
+            0,
+            falls_back_to="message.max.bytes",
+        ),
+        _setting(
+            "message.timestamp.after.max.ms",
+            "long",
+            "3600000",
+            "How far ahead of the broker's clock a record's time may lie, ms.",
+            0,
+            falls_back_to="log.message.timestamp.after.max.ms",
+        ),
+        _setting(
+            "message.timestamp.before.max.ms",
+            "long",
+            str(_LONG_MAX),
+            "How far behind the broker's clock a record's time may lie, ms.",
+            0,
+            falls_back_to="log.message.timestamp.before.max.ms",
+        ),
+        _setting(
+            "message.timestamp.type",
+            "string",
+            "CreateTime",
+            "Whose time a record carries: the producer's or the broker's.",
+            choices=("CreateTime", "LogAppendTime"),
+            falls_back_to="log.message.timestamp.type",
+        ),
+        _setting(
+            "min.cleanable.dirty.ratio",
+            "double",
+            "0.5",
+            "Share of a log that must be new before it is compacted.",
+            0,
+            high=1,
+            falls_back_to="log.cleaner.min.cleanable.ratio",
+        ),
+        _setting(
+            "min.compaction.lag.ms",
+            "long",
+            "0",
+            "Age before a record may be compacted, ms.",
+            0,
+            falls_back_to="log.cleaner.min.compaction.lag.ms",
+        ),
+        _setting("min.insync.replicas", "int", "1", _NO_EFFECT, 1),
+        _setting("preallocate", "boolean", "false", _NO_EFFECT),
+        _setting("remote.log.copy.disable", "boolean", "false", _NO_EFFECT),
+        _setting("remote.log.delete.on.disable", "boolean", "false", _NO_EFFECT),
+        _setting("remote.storage.enable", "boolean", "false", _NO_EFFECT),
+        _setting(
+            "retention.bytes",
+            "long",
+            "-1",
+            "How many bytes of a partition are kept; -1: all.",
+            -1,
+            falls_back_to="log.retention.bytes",
+        ),
+        _setting(
+            "retention.ms",
+            "long",
+            "604800000",
+            "How long records are kept, ms; -1 for ever.",
+            -1,
+            falls_back_to=(
+                ("log.retention.ms", 1),
+                ("log.retention.minutes", 60_000),
+                ("log.retention.hours", _HOUR_MS),
+            ),
+        ),
+        _setting(
+            "retention.wait.for.groups",
+            "list",
+            "",
+            "Groups that must have committed past a segment before retention takes it.",
+        ),
+        _setting(
+            "retention.max.ms",
+            "long",
+            "-1",
+            "Age at which a segment goes although such a group has not read it, ms; -1: never.",
+            -1,
+        ),
+        _setting(
+            "retention.max.bytes",
+            "long",
+            "-1",
+            "Size of a partition at which it goes all the same; -1: never.",
+            -1,
+        ),
+        _setting(
+            "segment.bytes",
+            "int",
+            "1073741824",
+            "Size at which a segment is sealed.",
+            1024 * 1024,
+            falls_back_to="log.segment.bytes",
+        ),
+        _setting("segment.index.bytes", "int", "10485760", _NO_EFFECT, 4),
+        _setting("segment.jitter.ms", "long", "0", _NO_EFFECT, 0),
+        _setting(
+            "segment.ms",
+            "long",
+            "604800000",
+            "Age at which a segment is sealed, ms.",
+            1,
+            falls_back_to=(("log.roll.ms", 1), ("log.roll.hours", _HOUR_MS)),
+        ),
+        _setting("unclean.leader.election.enable", "boolean", "false", _NO_EFFECT),
+    )
+)
+
+
+class SettingValue(NamedTuple):
+    """A setting's value as text and its source: topic, broker or default.
+
+    ``synonyms`` are all the places with a value, strongest first: (name, value, source).
+    """
+
+    name: str
+    value: str
+    source: str
+    default: str
+    setting: Setting
+    synonyms: tuple[tuple[str, str, str], ...]
+
+
+class TopicSettings(Mapping[str, Any]):
+    """Values by name, resolved and parsed once."""
+
+    def __init__(self, overrides: Mapping[str, str], broker: BrokerSettings) -> None:
+        """Raises InvalidSetting."""
+        self.overrides = dict(overrides)
+        self._broker = broker
+        self._values: dict[str, Value] = {}
+        for name, text in self.overrides.items():
+            self._values[name] = find(TOPIC_SETTINGS, name, text).parse(text)
+        for name, setting in TOPIC_SETTINGS.items():
+            if name not in self._values:
+                self._values[name] = setting.parse(self._inherited(setting)[0])
+        if not self["cleanup.policy"]:
+            raise InvalidSetting("cleanup.policy", "", "must be delete, compact or both")
+        low, high = "min.compaction.lag.ms", "max.compaction.lag.ms"
+        if self[low] > self[high]:
+            raise InvalidSetting(low, str(self[low]), f"must be at most {high}={self[high]}")
+
+    def _inherited(self, setting: Setting) -> tuple[str, str]:
+        """The value without an override, and where it comes from."""
+        for name, factor in setting.broker_synonyms:
+            text = self._broker.text(name)
+            if text is not None and (
+                name in self._broker.overrides or name == setting.broker_synonyms[-1][0]
+            ):
+                source = "broker" if name in self._broker.overrides else "default"
+                return _scaled(text, factor), source
+        assert setting.default is not None, "every topic setting has a default"
+        return setting.default, "default"
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def describe(self) -> list[SettingValue]:
+        """Every setting with its value, source, default and synonyms, by name."""
+        described = []
+        for name, setting in TOPIC_SETTINGS.items():
+            inherited, source = self._inherited(setting)
+            synonyms = self._synonyms(setting)
+            if name in self.overrides:
+                value, source = self.overrides[name], "topic"
+                synonyms = ((name, value, source), *synonyms)
+            else:
+                value = inherited
+            default = setting.default or ""
+            described.append(SettingValue(name, value, source, default, setting, synonyms))
+        return described
+
+    def _synonyms(self, setting: Setting) -> tuple[tuple[str, str, str], ...]:
+        found = [
+            (name, text, "broker")
+            for name, _ in setting.broker_synonyms
+            if (text := self._broker.overrides.get(name)) is not None
+        ]
+        if setting.broker_synonyms:
+            name, factor = setting.broker_synonyms[-1]
+            default = setting.default or ""
+            found.append((name, _unscaled(default, factor), "default"))
+        return tuple(found)
+
+    def log_settings(self) -> LogSettings:
+        """What the topic's logs need to know."""
+        return LogSettings(
+            segment_bytes=self["segment.bytes"],
+            segment_ms=self["segment.ms"],
+            index_interval_bytes=self["index.interval.bytes"],
+            max_message_bytes=self["max.message.bytes"],
+            retention_ms=self["retention.ms"],
+            retention_bytes=self["retention.bytes"],
+            retention_wait_for_groups=self["retention.wait.for.groups"],
+            retention_max_ms=self["retention.max.ms"],
+            retention_max_bytes=self["retention.max.bytes"],
+            delete="delete" in self["cleanup.policy"],
+            compact="compact" in self["cleanup.policy"],
+            timestamp_type=self["message.timestamp.type"],
+            timestamp_before_max_ms=self["message.timestamp.before.max.ms"],
+            timestamp_after_max_ms=self["message.timestamp.after.max.ms"],
+            file_delete_delay_ms=self["file.delete.delay.ms"],
+            compression_type=self["compression.type"],
+            min_cleanable_dirty_ratio=self["min.cleanable.dirty.ratio"],
+            min_compaction_lag_ms=self["min.compaction.lag.ms"],
+            max_compaction_lag_ms=self["max.compaction.lag.ms"],
+            delete_retention_ms=self["delete.retention.ms"],
+        )
+
+
+def _scaled(text: str, factor: int) -> str:
+    return text if factor == 1 or text == "-1" else str(int(text) * factor)
+
+
+def _unscaled(text: str, factor: int) -> str:
+    return text if factor == 1 else str(int(text) // factor)
