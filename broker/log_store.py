@@ -39,7 +39,7 @@ class LogStore:
         self._opened = OpenSegments()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._saving: asyncio.TimerHandle | None = None
-        self._removals: set[asyncio.TimerHandle] = set()
+        self._removals: list[asyncio.TimerHandle] = []
         self._failure: BaseException | None = None
 
     @property
@@ -160,11 +160,11 @@ class LogStore:
         """Remove files after a delay, so that readers that hold them can finish."""
         if paths:
             loop = asyncio.get_running_loop()
-            timer = loop.call_later(delay_ms / 1000, lambda: self._remove(timer, paths))
-            self._removals.add(timer)
+            self._removals.append(loop.call_later(delay_ms / 1000, self._remove, paths))
 
-    def _remove(self, timer: asyncio.TimerHandle, paths: list[str]) -> None:
-        self._removals.discard(timer)
+    def _remove(self, paths: list[str]) -> None:
+        now = asyncio.get_running_loop().time()
+        self._removals = [timer for timer in self._removals if timer.when() > now]
         disk = self.directory.disk
         for path in paths:
             directory = path.endswith(file_names.DELETED_DIRECTORY)

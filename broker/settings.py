@@ -13,7 +13,11 @@ from tidelog.broker.errors import InvalidSetting
 
 Value = int | float | bool | str | tuple[str, ...] | None
 
-_BOUNDS = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "int": (-(2**31), 2**31 - 1),
+    "long": (-(2**63), 2**63 - 1),
+    "double": (float("-inf"), float("inf")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,12 @@ class Setting:
         except ValueError:
             what = "a whole number" if kind is int else "a number"
             raise InvalidSetting(self.name, text, f"must be {what}") from None
-        low, high = _BOUNDS.get(self.kind, (None, None))
+        low, high = _BOUNDS[self.kind]
         low = low if self.minimum is None else self.minimum
         high = high if self.maximum is None else self.maximum
-        if low is not None and not value >= low:
+        if not value >= low:
             raise InvalidSetting(self.name, text, f"must be at least {low}")
-        if high is not None and not value <= high:
+        if not value <= high:
             raise InvalidSetting(self.name, text, f"must be at most {high}")
         return value
 
