@@ -60,6 +60,8 @@ class LeaderEpochs:
         lines = data.decode().split("\n")
         if lines[0] != "0":
             raise ValueError(f"leader epoch checkpoint of version {lines[0]!r}")
+        if len(lines) < 3:
+            raise ValueError("leader epoch checkpoint is incomplete")
         count = int(lines[1])
         entries = [tuple(map(int, line.split(" "))) for line in lines[2 : 2 + count]]
         if len(entries) != count or any(len(entry) != 2 for entry in entries):
