@@ -124,18 +124,10 @@ class MetadataTooLarge(GroupError):
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(
-            f"offset metadata of {size} bytes exceeds {limit} (offset.metadata.max.bytes)"
+            f"offset metadata of {size} characters exceeds {limit} (offset.metadata.max.bytes)"
         )
         self.size = size
         self.limit = limit
-
-
-class InvalidCommit(GroupError):
-    """The commit makes no sense by itself: a negative offset, for instance."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class InvalidReset(GroupError):

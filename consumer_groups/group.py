@@ -112,6 +112,21 @@ class Group:
             return self.protocol_type == CONSUMER_PROTOCOL_TYPE and len(self.members) > 0
         return topic in self.subscribed_topics
 
+    def retained_since_ms(self, topic: str, committed_ms: int) -> int | None:
+        """When the retention of an offset began that was committed at ``committed_ms`` (KIP-211).
+
+        None while it is in use. For consumers without membership it is the commit, for a group
+        of members the moment the last one left, for a stable group of consumers the commit of a
+        topic that nobody reads any more.
+        """
+        if self.protocol_type is None:
+            return committed_ms
+        if self.state is State.EMPTY:
+            return self.state_timestamp_ms if self.state_timestamp_ms >= 0 else committed_ms
+        if self.state is State.STABLE and not self.is_subscribed_to(topic):
+            return committed_ms if self.protocol_type == CONSUMER_PROTOCOL_TYPE else None
+        return None
+
     def metadata(self) -> GroupMetadata:
         """The group as the log would keep it now."""
         return self._rebalance.metadata()._replace(state_timestamp_ms=self.state_timestamp_ms)

@@ -85,11 +85,14 @@ class GroupRecord(NamedTuple):
     value: GroupMetadata | None
 
 
-def offset_key(group: str, topic: str, partition: int) -> bytes:
+StateRecord = OffsetRecord | GroupRecord
+
+
+def _offset_key(group: str, topic: str, partition: int) -> bytes:
     return b"\x00\x01" + encoding.string(group) + encoding.string(topic) + encoding.int32(partition)
 
 
-def offset_value(committed: CommittedOffset) -> bytes:
+def _offset_value(committed: CommittedOffset) -> bytes:
     if committed.expire_timestamp_ms >= 0:
         return (
             b"\x00\x01"
@@ -107,18 +110,13 @@ def offset_value(committed: CommittedOffset) -> bytes:
     )
 
 
-def offset_record(
-    group: str, topic: str, partition: int, committed: CommittedOffset | None
-) -> KeyValue:
-    """The record that commits an offset, or forgets it."""
-    value = None if committed is None else offset_value(committed)
-    return KeyValue(offset_key(group, topic, partition), value)
-
-
-def group_record(group: str, metadata: GroupMetadata | None) -> KeyValue:
-    """The record that keeps a group, or forgets it."""
-    key = b"\x00\x02" + encoding.string(group)
-    return KeyValue(key, None if metadata is None else _encode_group(metadata))
+def encode(record: StateRecord) -> KeyValue:
+    """The bytes of a record; one without a value is a tombstone."""
+    if isinstance(record, OffsetRecord):
+        key = _offset_key(record.group, record.topic, record.partition)
+        return KeyValue(key, None if record.value is None else _offset_value(record.value))
+    key = b"\x00\x02" + encoding.string(record.group)
+    return KeyValue(key, None if record.value is None else _encode_group(record.value))
 
 
 def _encode_group(metadata: GroupMetadata) -> bytes:
@@ -146,7 +144,7 @@ def _encode_member(member: GroupMember) -> bytes:
     )
 
 
-def decode(key: bytes | None, value: bytes | None) -> OffsetRecord | GroupRecord | None:
+def decode(key: bytes | None, value: bytes | None) -> StateRecord | None:
     """What the record says, or None for a kind not known here.
 
     Raises ValueError for bytes that are not what their kind and version promise.

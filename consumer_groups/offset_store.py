@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from tidelog.consumer_groups.group_records import KeyValue, OffsetRecord, offset_record
+from tidelog.consumer_groups.group_records import OffsetRecord
 from tidelog.consumer_groups.offsets import CommittedOffset, OffsetAndMetadata, TopicPartition
 
 Offsets = dict[TopicPartition, CommittedOffset]
@@ -72,12 +72,12 @@ def forget(group: str, places: Iterable[TopicPartition]) -> list[OffsetRecord]:
     return [OffsetRecord(group, topic, partition, None) for topic, partition in places]
 
 
-def encode(record: OffsetRecord) -> KeyValue:
-    return offset_record(record.group, record.topic, record.partition, record.value)
-
-
-def is_expired(offset: CommittedOffset, since_ms: int, retention_ms: int, now_ms: int) -> bool:
-    """Whether an offset has outlived its time, which began at ``since_ms`` (KIP-211)."""
+def is_expired(
+    offset: CommittedOffset, since_ms: int | None, retention_ms: int, now_ms: int
+) -> bool:
+    """Whether an offset has outlived its time; ``since_ms`` is None while it is in use (KIP-211)."""
+    if since_ms is None:
+        return False
     if offset.expire_timestamp_ms >= 0:
         return now_ms >= offset.expire_timestamp_ms
     return now_ms - since_ms >= retention_ms
