@@ -37,7 +37,7 @@ def encode_subscription(subscription: Subscription) -> bytes:
     return (
         encoding.int16(2)
         + encoding.array(encoding.string(topic) for topic in subscription.topics)
-        + (encoding.bytes_field(subscription.user_data) or _NO_USER_DATA)
+        + encoding.bytes_field(subscription.user_data)
         + _encode_partitions(subscription.owned)
         + encoding.int32(subscription.generation)
     )

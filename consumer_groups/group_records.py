@@ -27,6 +27,7 @@ the way by ``decode`` returning None: they belong to other kinds of groups.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -36,10 +37,12 @@ from tidelog.consumer_groups.offsets import CommittedOffset
 
 OFFSET_KINDS = (0, 1)
 GROUP_KIND = 2
-_NO_TOPIC_ID = UUID(int=0)
-_KIND = struct.Struct(">h")
-_OFFSET_HEAD = struct.Struct(">hqi")
-"""version 4: version, offset, leader epoch"""
+_INT16 = struct.Struct(">h")
+_INT32 = struct.Struct(">i")
+_PLAIN = struct.Struct(">hqiBqBBB16s")
+"""Nearly every offset value: version 4, no metadata, one tagged field, the topic id."""
+_PLAIN_SHAPE = (1, 1, 0, 16)
+"""Compact length of no metadata; one tagged field, its tag and its size."""
 
 
 class KeyValue(NamedTuple):
@@ -93,20 +96,26 @@ def _offset_key(group: str, topic: str, partition: int) -> bytes:
 
 
 def _offset_value(committed: CommittedOffset) -> bytes:
-    if committed.expire_timestamp_ms >= 0:
+    offset, leader_epoch, metadata, commit_timestamp_ms, expire_timestamp_ms, topic_id = committed
+    if expire_timestamp_ms >= 0:
         return (
-            b"\x00\x01"
-            + encoding.int64(committed.offset)
-            + encoding.string(committed.metadata)
-            + encoding.int64(committed.commit_timestamp_ms)
-            + encoding.int64(committed.expire_timestamp_ms)
+            encoding.int16(1)
+            + encoding.int64(offset)
+            + encoding.string(metadata)
+            + encoding.int64(commit_timestamp_ms)
+            + encoding.int64(expire_timestamp_ms)
         )
-    tags = {} if committed.topic_id is None else {0: committed.topic_id.bytes}
+    if topic_id is not None and not metadata:
+        return _PLAIN.pack(
+            4, offset, leader_epoch, 1, commit_timestamp_ms, 1, 0, 16, topic_id.bytes
+        )
     return (
-        _OFFSET_HEAD.pack(4, committed.offset, committed.leader_epoch)
-        + encoding.compact_string(committed.metadata)
-        + encoding.int64(committed.commit_timestamp_ms)
-        + encoding.tagged_fields(tags)
+        encoding.int16(4)
+        + encoding.int64(offset)
+        + encoding.int32(leader_epoch)
+        + encoding.compact_string(metadata)
+        + encoding.int64(commit_timestamp_ms)
+        + encoding.tagged_fields({} if topic_id is None else {0: topic_id.bytes})
     )
 
 
@@ -151,18 +160,38 @@ def decode(key: bytes | None, value: bytes | None) -> StateRecord | None:
     """
     if key is None or len(key) < 2:
         raise ValueError("a record of the offsets topic needs a key")
-    kind = int(_KIND.unpack_from(key)[0])
-    reader = Reader(key, 2)
+    kind = int(_INT16.unpack_from(key)[0])
     if kind in OFFSET_KINDS:
-        group, topic, partition = reader.string(), reader.string(), reader.int32()
+        group, topic, partition = _decode_offset_key(key)
         offset = None if value is None else _decode_offset(value)
         return OffsetRecord(group, topic, partition, offset)
     if kind == GROUP_KIND:
-        return GroupRecord(reader.string(), None if value is None else _decode_group(value))
+        group = Reader(key, 2).string()
+        return GroupRecord(group, None if value is None else _decode_group(value))
     return None
 
 
+def _decode_offset_key(key: bytes) -> tuple[str, str, int]:
+    """Without a Reader: this and the usual value are what a start spends its time on."""
+    try:
+        group_end = 4 + int(_INT16.unpack_from(key, 2)[0])
+        topic_end = group_end + 2 + int(_INT16.unpack_from(key, group_end)[0])
+        partition = int(_INT32.unpack_from(key, topic_end)[0])
+    except struct.error as error:
+        raise ValueError(f"the key of an offset does not fit {len(key)} bytes") from error
+    if not 4 <= group_end <= topic_end - 2 or topic_end + 4 != len(key):
+        raise ValueError(f"the key of an offset does not fill {len(key)} bytes")
+    return key[4:group_end].decode(), key[group_end + 2 : topic_end].decode(), partition
+
+
+_topic_id = lru_cache(1024)(lambda data: UUID(bytes=data) if any(data) else None)
+
+
 def _decode_offset(data: bytes) -> CommittedOffset:
+    if len(data) == _PLAIN.size:
+        version, offset, epoch, length, time_ms, count, tag, size, topic_id = _PLAIN.unpack(data)
+        if version == 4 and (length, count, tag, size) == _PLAIN_SHAPE:
+            return CommittedOffset(offset, epoch, "", time_ms, -1, _topic_id(topic_id))
     reader = Reader(data)
     version = reader.int16()
     if not 0 <= version <= 4:
@@ -172,13 +201,14 @@ def _decode_offset(data: bytes) -> CommittedOffset:
     metadata = reader.compact_string() if version == 4 else reader.string()
     commit_timestamp_ms = reader.int64()
     expire_timestamp_ms = reader.int64() if version == 1 else -1
-    topic_id = None
-    if version == 4 and (tag := reader.tagged_fields().get(0)) is not None:
-        topic_id = UUID(bytes=tag)
-    if topic_id == _NO_TOPIC_ID:
-        topic_id = None
+    tags = reader.tagged_fields() if version == 4 else {}
     return CommittedOffset(
-        offset, leader_epoch, metadata, commit_timestamp_ms, expire_timestamp_ms, topic_id
+        offset,
+        leader_epoch,
+        metadata,
+        commit_timestamp_ms,
+        expire_timestamp_ms,
+        _topic_id(tags[0]) if 0 in tags else None,
     )
 
 
