@@ -76,6 +76,7 @@ class Broker:
         self.clock = clock or Clock()
         self.node_id = NODE_ID
         self.closing = False
+        self.started_ms = self.clock.monotonic_ms()
         self.progress = Progress(0, 0)
         self.strays: list[str] = []
         allow_open_files(_OPEN_FILES)

@@ -106,10 +106,11 @@ class File:
 class Disk:
     """Names on a real file system."""
 
-    def open(self, path: str) -> File:
-        """Open for reading and appending; created when missing. Raises DiskFull."""
+    def open(self, path: str, *, create: bool = True) -> File:
+        """Open for reading and appending. Raises DiskFull; FileNotFoundError unless ``create``."""
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         try:
-            return File(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+            return File(path, os.open(path, flags, 0o644))
         except OSError as error:
             if error.errno in _NO_SPACE:
                 raise DiskFull(path) from error

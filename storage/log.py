@@ -8,13 +8,16 @@ unknown.
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from tidelog.storage import file_names
 from tidelog.storage.errors import (
     BatchTooLarge,
+    DiskFull,
     InvalidRecord,
     InvalidTimestamp,
     OffsetOutOfRange,
@@ -41,6 +44,8 @@ from tidelog.storage.segment import (
     SegmentInfo,
     SegmentRead,
 )
+
+_BASE_OFFSET = attrgetter("base_offset")
 
 
 class AppendResult(NamedTuple):
@@ -91,6 +96,7 @@ class Flush(NamedTuple):
     """What a thread must sync so that everything below ``end_offset`` is durable."""
 
     files: tuple[File, ...]
+    sealed: tuple[Segment, ...]
     directory: str | None
     disk: Disk
     end_offset: int
@@ -100,6 +106,8 @@ class Flush(NamedTuple):
         """Sync, oldest segment first. Raises OSError; it must not be tried again then."""
         for file in self.files:
             file.sync()
+        for segment in self.sealed:
+            segment.sync_indexes()
         if self.directory is not None:
             self.disk.sync_directory(self.directory)
 
@@ -117,8 +125,7 @@ class Log:
         self.producers = state.producers
         self.cuts = state.cuts
         self.writes_stopped: str | None = None
-        self._bases = [segment.base_offset for segment in self.segments]
-        self._unsynced = [s for s in self.segments[:-1] if s.next_offset > self.flushed_offset]
+        self._unsynced = self._not_durable(self.segments[:-1])
         self._rolls = 0
         self._rolls_synced = 0
         self._snapshots = [state.snapshot_offset]
@@ -231,15 +238,20 @@ class Log:
         new = Segment(
             place.disk, place.directory, end, SegmentEnd(0, end), self.settings.index_interval_bytes
         )
-        new.files()
-        new.save_indexes()
-        old.seal()
+        try:
+            old.seal()
+            new.files()
+            new.save_indexes()
+        except BaseException:
+            # Left behind, the empty file would end the old segment at the next start.
+            new.remove_files()
+            raise
         self._unsynced.append(old)
         self._rolls += 1
         self.segments.append(new)
-        self._bases.append(end)
         place.opened.used(old)
-        self.take_snapshot()
+        with contextlib.suppress(DiskFull, OSError):
+            self.take_snapshot()
 
     # Durability
 
@@ -249,15 +261,20 @@ class Log:
         if self.flushed_offset >= self.end_offset and not rolled:
             return None
         place = self.place
-        files = tuple(segment.files().log for segment in (*self._unsynced, self.active))
+        sealed = tuple(self._unsynced)
+        files = tuple(segment.files().log for segment in (*sealed, self.active))
         directory = place.directory if rolled else None
-        return Flush(files, directory, place.disk, self.end_offset, self._rolls)
+        return Flush(files, sealed, directory, place.disk, self.end_offset, self._rolls)
 
     def flushed(self, flush: Flush) -> None:
         """Note that ``flush`` has run to its end."""
         self.flushed_offset = max(self.flushed_offset, flush.end_offset)
-        self._unsynced = [s for s in self._unsynced if s.next_offset > flush.end_offset]
+        self._unsynced = self._not_durable(self._unsynced)
         self._rolls_synced = max(self._rolls_synced, flush.rolls)
+
+    def _not_durable(self, sealed: list[Segment]) -> list[Segment]:
+        flushed = self.flushed_offset
+        return [s for s in sealed if s.next_offset > flushed or not s.indexes_synced]
 
     def flush_failed(self, reason: str) -> None:
         """Take no more writes: what the disk kept is unknown."""
@@ -287,9 +304,11 @@ class Log:
         if flush is not None:
             flush.run()
             self.flushed(flush)
-        if self.producers.changed or self._snapshot_bytes:
+        if self.producers.changed or self._snapshots[-1] < self.end_offset:
             self.take_snapshot()
         self.active.seal()
+        for segment in (*self._unsynced, self.active):
+            segment.sync_indexes()
 
     # Read
 
@@ -303,7 +322,7 @@ class Log:
         if not self.start_offset <= offset <= end:
             raise OffsetOutOfRange(offset, self.start_offset, end)
         segments = self.segments
-        number = max(0, bisect_right(self._bases, offset) - 1)
+        number = max(0, bisect_right(segments, offset, key=_BASE_OFFSET) - 1)
         while offset < end and number < len(segments):
             segment = segments[number]
             found = segment.read(offset, max_bytes, wait=wait)
@@ -363,8 +382,9 @@ class Log:
             self.roll()
         doomed: list[str] = []
         while len(self.segments) > 1 and self.segments[0].next_offset <= offset:
-            segment = self.segments.pop(0)
-            self._bases.pop(0)
+            segment = self.segments[0]
+            # Another list, because readers in threads may be searching this one.
+            self.segments = self.segments[1:]
             self._unsynced = [other for other in self._unsynced if other is not segment]
             for suffix in (file_names.LOG, file_names.OFFSET_INDEX, file_names.TIME_INDEX):
                 path = segment.path(suffix)

@@ -38,8 +38,9 @@ class OffsetIndex:
 
     def append(self, last_offset: int, position: int) -> None:
         """Remember the batch that ends with ``last_offset`` and starts at ``position``."""
-        self._offsets.append(last_offset - self._base_offset)
+        # Readers in threads find an entry through its offset: by then it must have a position.
         self._positions.append(position)
+        self._offsets.append(last_offset - self._base_offset)
 
     def position_of(self, offset: int) -> int:
         """Where to start looking for ``offset``: never beyond the batch that holds it."""
@@ -83,12 +84,16 @@ class OffsetIndex:
         """Bytes of the entries that are in the file."""
         return self._stored * ENTRY_SIZE
 
-    def take_unstored(self) -> bytes:
-        """The bytes to append to the file for the entries that are not in it yet."""
-        both = array("i", bytes(4 * 2 * self.unstored))
-        both[::2] = self._offsets[self._stored :]
-        both[1::2] = self._positions[self._stored :]
+    def encode_from(self, size: int) -> bytes:
+        """What follows the first ``size`` bytes of the file, a whole number of entries."""
+        first = size // ENTRY_SIZE
+        both = array("i", bytes(ENTRY_SIZE * (len(self._offsets) - first)))
+        both[::2] = self._offsets[first:]
+        both[1::2] = self._positions[first:]
         if sys.byteorder == "little":
             both.byteswap()
-        self._stored = len(self._offsets)
         return both.tobytes()
+
+    def mark_stored(self) -> None:
+        """Note that the file holds every entry."""
+        self._stored = len(self._offsets)

@@ -350,6 +350,11 @@ class ReadCache:
 
     # Counting
 
+    def cached_bytes(self, log_id: LogId, from_offset: int, below_offset: int) -> int:
+        """About how many bytes of these offsets are held: those of all runs that touch them."""
+        log = self._logs.get(log_id)
+        return 0 if log is None else sum(r.size for r in log.within(from_offset, below_offset))
+
     def stats(self) -> CacheStats:
         """The whole cache; ``bytes`` is everything held, tables included."""
         self._total.bytes = self.used_bytes

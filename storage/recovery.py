@@ -176,7 +176,8 @@ def _recover(
 ) -> list[Cut]:
     """Check ``segments`` from the recovery point on; the list is shortened where one is cut."""
     point = known.recovery_point or 0
-    first = max((n for n, s in enumerate(segments) if s.base_offset <= point), default=0)
+    # Also the segment that ends at the point: its indexes may have been completed later.
+    first = max((n for n, s in enumerate(segments) if s.base_offset < point), default=0)
     _rebuild_missing_indexes(segments[:first], sizes)
     for number in range(first, len(segments)):
         segment = segments[number]
@@ -217,6 +218,7 @@ def _recover_segment(place: LogPlace, segment: Segment, point: int) -> Cut | Non
             offset = header.next_offset
     cut = _cut_end(place, segment, size) if segment.size < size else None
     segment.seal()
+    segment.indexes_synced = False
     return cut
 
 
@@ -225,11 +227,13 @@ def _recovery_start(segment: Segment, point: int) -> tuple[int, int]:
 
     What the indexes say beyond it is dropped. Where there is none: the start of the segment.
     """
-    if point > segment.base_offset and segment.indexes_are_sound():
-        position = segment.files().offset_index.position_of(point)
+    last_time = segment.files().time_index.last_entry()
+    if point > segment.base_offset and last_time and segment.indexes_are_sound():
+        # One index may have lost more of its end than the other.
+        position = segment.files().offset_index.position_of(min(point, last_time[1]))
         with contextlib.suppress(CorruptBatch):
-            batch = next(segment.scan(position, check=True))
-            if position and batch.header.base_offset <= point:
+            batch = next(segment.scan(position, check=True), None)
+            if position and batch and batch.header.base_offset <= point:
                 segment.drop_index_entries_from(position + 1, batch.header.next_offset)
                 return position, batch.header.base_offset
     segment.drop_index_entries_from(0, segment.base_offset)
@@ -307,16 +311,19 @@ def _producers(
     """
     end_offset = segments[-1].next_offset
     state, covered = ProducerState(), segments[0].base_offset
+    removed = False
     for offset in sorted(_snapshot_offsets(sizes), reverse=True):
         path = join(place.directory, segment_file_name(offset, file_names.PRODUCER_SNAPSHOT))
-        if offset > end_offset:
-            place.disk.remove(path)
-            continue
-        try:
-            state, covered = ProducerState.decode_snapshot(place.disk.read_bytes(path)), offset
-            break
-        except ValueError:
-            place.disk.remove(path)
+        with contextlib.suppress(ValueError):
+            if offset <= end_offset:
+                state = ProducerState.decode_snapshot(place.disk.read_bytes(path))
+                covered = offset
+                break
+        place.disk.remove(path)
+        removed = True
+    if removed:
+        # None may come back once the log has grown past its offset again.
+        place.disk.sync_directory(place.directory)
     for segment in segments:
         if segment.next_offset <= covered or not segment.size:
             continue

@@ -7,6 +7,7 @@ that a reader in a thread sees a size and an offset that belong together.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from tidelog.storage import file_names
 from tidelog.storage.batch_file import StoredBatch, scan
-from tidelog.storage.errors import CorruptBatch
+from tidelog.storage.errors import CorruptBatch, DiskFull, WritesStopped
 from tidelog.storage.file_names import segment_file_name
 from tidelog.storage.files import Buffer, Disk, File, join
 from tidelog.storage.offset_index import OffsetIndex
@@ -104,6 +105,7 @@ class Segment:
         self._interval = interval
         self._bytes_since_entry = 0
         self._files: _Files | None = None
+        self.indexes_synced = True
         self._first_timestamp: int | None = None
         self._largest: tuple[int, int] | None = None
         self._hints: dict[int, int] = {}
@@ -125,11 +127,14 @@ class Segment:
     # Files
 
     def files(self) -> _Files:
-        """The open files; opens them first where needed, which may wait for the disk."""
+        """The open files; opens them first where needed, which may wait for the disk.
+
+        Raises FileNotFoundError when retention has taken the segment away meanwhile.
+        """
         files = self._files
         if files is None:
             files = _Files(
-                self._disk.open(self.path(file_names.LOG)),
+                self._disk.open(self.path(file_names.LOG), create=self.size == 0),
                 OffsetIndex(self.base_offset, self._stored(file_names.OFFSET_INDEX)),
                 TimeIndex(self.base_offset, self._stored(file_names.TIME_INDEX)),
             )
@@ -147,7 +152,7 @@ class Segment:
             self._files = None
 
     def save_indexes(self) -> None:
-        """Append to the index files what only memory holds; they are a hint and not synced."""
+        """Make the index files what memory holds. Raises DiskFull; what is missing stays so."""
         files = self._files
         if files is None:
             return
@@ -156,15 +161,34 @@ class Segment:
             (files.time_index, file_names.TIME_INDEX),
         ):
             path = self.path(suffix)
-            if index.unstored or not self._disk.exists(path):
-                file = self._disk.open(path)
-                if file.size != index.stored_size:
-                    file.truncate(index.stored_size)
-                file.append(index.take_unstored())
+            stored = self._disk.size(path) if self._disk.exists(path) else -1
+            if stored == index.stored_size and not index.unstored:
+                continue
+            self.indexes_synced = False
+            file = self._disk.open(path)
+            keep = min(file.size, index.stored_size)
+            if file.size != keep:
+                file.truncate(keep)
+            file.append(index.encode_from(keep))
+            index.mark_stored()
+
+    def remove_files(self) -> None:
+        """Remove what was made for a segment that does not come to be."""
+        for suffix in (file_names.LOG, file_names.OFFSET_INDEX, file_names.TIME_INDEX):
+            self._disk.remove(self.path(suffix))
 
     def sync(self) -> None:
         """Put the batches on stable storage."""
         self.files().log.sync()
+
+    def sync_indexes(self) -> None:
+        """Put on stable storage what ``save_indexes`` wrote; for a segment that was sealed."""
+        if not self.indexes_synced:
+            # Retention may have taken the segment away meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                for suffix in (file_names.OFFSET_INDEX, file_names.TIME_INDEX):
+                    self._disk.open(self.path(suffix), create=False).sync()
+            self.indexes_synced = True
 
     # Append
 
@@ -186,7 +210,9 @@ class Segment:
         self._largest = largest
         self.end = SegmentEnd(position, appended[-1].last_offset + 1)
         if files.offset_index.unstored > _INDEX_ENTRIES_KEPT_BACK:
-            self.save_indexes()
+            # The batches are in the log; that an index lags behind is no reason to fail.
+            with contextlib.suppress(DiskFull, WritesStopped):
+                self.save_indexes()
 
     def _largest_indexed(self, files: _Files) -> tuple[int, int]:
         return files.time_index.last_entry() or (-1, self.base_offset)

@@ -36,8 +36,9 @@ class TimeIndex:
     def maybe_append(self, timestamp: int, last_offset: int) -> None:
         """Add an entry if ``timestamp`` is larger than any before."""
         if not self._timestamps or timestamp > self._timestamps[-1]:
-            self._timestamps.append(timestamp)
+            # Readers in threads find an entry through its timestamp: by then it must be whole.
             self._offsets.append(last_offset - self._base_offset)
+            self._timestamps.append(timestamp)
 
     def offset_before(self, timestamp: int) -> int:
         """The offset from which to look for the first record at or after ``timestamp``.
@@ -78,13 +79,12 @@ class TimeIndex:
         """Bytes of the entries that are in the file."""
         return self._stored * ENTRY_SIZE
 
-    def take_unstored(self) -> bytes:
-        """The bytes to append to the file for the entries that are not in it yet."""
-        packed = b"".join(
-            _ENTRY.pack(timestamp, offset)
-            for timestamp, offset in zip(
-                self._timestamps[self._stored :], self._offsets[self._stored :], strict=True
-            )
-        )
+    def encode_from(self, size: int) -> bytes:
+        """What follows the first ``size`` bytes of the file, a whole number of entries."""
+        first = size // ENTRY_SIZE
+        entries = zip(self._timestamps[first:], self._offsets[first:], strict=True)
+        return b"".join(_ENTRY.pack(timestamp, offset) for timestamp, offset in entries)
+
+    def mark_stored(self) -> None:
+        """Note that the file holds every entry."""
         self._stored = len(self._timestamps)
-        return packed

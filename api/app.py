@@ -1,0 +1,161 @@
+"""The process: builds broker, groups and doors, starts them in order and stops them in reverse.
+
+A stop first ends what waits (long polls, event streams), lets requests under way finish, closes
+the logs and marks the directory clean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from tidelog.api.config import Config
+from tidelog.api.rest.app import build_app
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.server import HttpServer, is_loopback
+from tidelog.broker.broker import Broker
+from tidelog.consumer_groups.coordinator import Coordinator
+
+_log = logging.getLogger("tidelog")
+
+
+class CannotListen(Exception):
+    """An address is taken or not ours."""
+
+    def __init__(self, what: str, address: str, reason: str, flag: str) -> None:
+        super().__init__(
+            f"cannot listen on {address} for {what}: {reason}; choose another with {flag}"
+        )
+
+
+class App:
+    """One broker process, between ``start`` and ``stop``."""
+
+    def __init__(self, config: Config) -> None:
+        """Takes the data directory. Raises InvalidSetting, DirectoryInUse, DirectoryUnreadable."""
+        self._config = config
+        self.broker = Broker(config.data_dir, config.broker)
+        self.coordinator = Coordinator(self.broker)
+        self._context = RestContext(self.broker, self.coordinator, config)
+        self._http: HttpServer | None = None
+        self._kafka: Any = None
+        self.addresses = self._context.addresses
+
+    async def start(self) -> None:
+        """Recover, load, listen. Raises CannotListen, DirectoryUnreadable, DiskFull."""
+        settings = self._config.broker
+        await self.broker.start()
+        try:
+            self.broker.committed_offset = self.coordinator.committed_offset
+            await self.coordinator.start()
+            self._report_recovery()
+            self._http = HttpServer(
+                build_app(self._context),
+                head_limit=settings["http.max.header.bytes"],
+                patience_ms=settings["http.body.timeout.ms"],
+            )
+            await self._listen()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _listen(self) -> None:
+        config = self._config
+        assert self._http is not None
+        try:
+            host, port = await self._http.start(config.http.host, config.http.port)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise CannotListen("HTTP", str(config.http), reason, "--http HOST:PORT") from error
+        shown = f"[{host}]" if ":" in host else host
+        self.addresses.http = f"http://{shown}:{port}"
+        if not is_loopback(host):
+            _log.warning("%s is open to the network without access control", self.addresses.http)
+        if config.kafka is None:
+            return
+        from tidelog.api.kafka.server import KafkaServer
+
+        self._kafka = KafkaServer(
+            self.broker,
+            self.coordinator,
+            config.kafka.host,
+            config.kafka.port,
+            config.advertised,
+        )
+        try:
+            host, port = await self._kafka.start()
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            flag = "--kafka HOST:PORT, or --no-kafka"
+            raise CannotListen("Kafka", str(config.kafka), reason, flag) from error
+        self.addresses.kafka = f"{host}:{port}"
+        if not is_loopback(host):
+            _log.warning("%s is open to the network without access control", self.addresses.kafka)
+
+    def _report_recovery(self) -> None:
+        for cut in self.broker.cuts():
+            what = "damage: whole batches followed" if cut.damage else "torn end"
+            _log.warning(
+                "%s: %d bytes from position %d were cut (%s) and are kept as %s",
+                *(cut.path, cut.bytes, cut.position, what, cut.kept_as),
+            )
+        for stray in self.broker.strays:
+            _log.warning("a directory that no topic has was set aside as %s", stray)
+
+    async def stop(self) -> None:
+        """End waits, finish requests, close everything. Raises what kept a log from closing."""
+        grace_ms = self._config.broker["shutdown.grace.ms"]
+        self._context.stopping.set()
+        self.broker.stop_waiting()
+        stops = []
+        if self._http is not None:
+            stops.append(self._http.stop(grace_ms))
+        if self._kafka is not None:
+            stops.append(self._kafka.stop(grace_ms / 1000))
+        await asyncio.gather(*stops)
+        await self.coordinator.close()
+        await self.broker.close()
+
+
+async def _serve(config: Config, started_at: float) -> None:
+    app = App(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.start()
+    ready = {
+        "event": "ready",
+        "http": app.addresses.http,
+        "kafka": app.addresses.kafka,
+        "pid": os.getpid(),
+        "start_ms": round((time.time() - started_at) * 1000),
+    }
+    gc.collect()
+    gc.freeze()
+    print(json.dumps(ready, separators=(",", ":")), flush=True)
+    await stop.wait()
+    _log.info("stopping")
+    await app.stop()
+
+
+def run(config: Config, started_at: float) -> None:
+    """Serve until SIGTERM or SIGINT; ``started_at`` is when the process began (epoch seconds).
+
+    Raises CannotListen, DirectoryInUse, DirectoryUnreadable, DiskFull, InvalidSetting.
+    """
+    logging.basicConfig(
+        level=config.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    import uvloop
+
+    uvloop.run(_serve(config, started_at))

@@ -1,0 +1,107 @@
+"""``tidelog serve``: parsed with the standard library, because starting quickly counts here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from tidelog.api.config import OFF, Config, ConfigError, load_config, shown_settings
+
+FAILED, USAGE = 1, 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of ``serve``."""
+    parser = argparse.ArgumentParser(
+        prog="tidelog serve",
+        description="Run a broker. Settings come from flags, TIDELOG_* variables and tidelog.toml, "
+        "in that order.",
+    )
+    add = parser.add_argument
+    add("--data-dir", metavar="DIR", help="where topics are kept (default ./tidelog-data)")
+    add("--http", metavar="HOST:PORT", help="address of the HTTP API (default 127.0.0.1:8082)")
+    add("--kafka", metavar="HOST:PORT", help="address of the Kafka protocol (127.0.0.1:9092)")
+    add("--no-kafka", action="store_true", help="do not serve the Kafka protocol")
+    add("--advertised", metavar="HOST:PORT", help="address that Kafka clients are told")
+    add("--log-level", metavar="LEVEL", help="debug, info, warning or error")
+    add(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="any broker setting by its Kafka name, such as num.partitions=4; repeatable",
+    )
+    add("--show-settings", action="store_true", help="print every setting with its source and stop")
+    add("--json", action="store_true", help="with --show-settings: as JSON")
+    return parser
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Run the broker; the exit status."""
+    started_at = _process_start()
+    given = parser().parse_args(arguments)
+    from tidelog.broker.errors import BrokerError
+
+    try:
+        config = load_config(_flags(given), os.environ)
+    except (ConfigError, BrokerError) as error:
+        print(f"tidelog: {error}", file=sys.stderr)
+        return USAGE
+    if given.show_settings:
+        _show_settings(config, as_json=given.json)
+        return 0
+    return _run(config, started_at)
+
+
+def _run(config: Config, started_at: float) -> int:
+    from tidelog.api.app import CannotListen, run
+    from tidelog.broker.errors import BrokerError
+    from tidelog.storage.errors import StorageError
+
+    try:
+        run(config, started_at)
+    except (BrokerError, StorageError, CannotListen) as error:
+        print(f"tidelog: {error}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _flags(given: argparse.Namespace) -> dict[str, str]:
+    flags = {}
+    for pair in given.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {pair}: expected NAME=VALUE")
+        flags[name] = value
+    for name in ("data_dir", "http", "kafka", "advertised", "log_level"):
+        value = getattr(given, name)
+        if value is not None:
+            flags[name] = value
+    if given.no_kafka:
+        flags["kafka"] = OFF
+    return flags
+
+
+def _show_settings(config: Config, *, as_json: bool) -> None:
+    shown = shown_settings(config)
+    if as_json:
+        print(json.dumps([one._asdict() for one in shown], indent=2))
+        return
+    width = max(len(one.name) for one in shown)
+    for one in shown:
+        print(f"{one.name:<{width}}  {one.value or '-':<24} {one.source}")
+
+
+def _process_start() -> float:
+    """When this process began, in seconds since the epoch."""
+    try:
+        with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+            running = float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+        return time.time() - running
+    except (OSError, ValueError, IndexError):
+        return time.time()

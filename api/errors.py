@@ -1,0 +1,119 @@
+"""The one table from exceptions to answers: HTTP status and code word, Kafka error code.
+
+Whatever can reach a door is here; ``details`` of an HTTP answer are the exception's attributes.
+An exception that is not here is our own mistake and answers 500 or UNKNOWN_SERVER_ERROR.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NamedTuple
+
+from tidelog.broker import errors as broker
+from tidelog.consumer_groups import errors as groups
+from tidelog.storage import errors as storage
+
+
+class ApiError(Exception):
+    """A request that an HTTP door refuses by itself; ``code`` is a stable word."""
+
+    def __init__(self, status: int, code: str, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.details = details
+
+
+class Answer(NamedTuple):
+    """How the doors answer an exception type."""
+
+    status: int
+    code: str
+    kafka_code: int
+
+
+class HttpError(NamedTuple):
+    """An error as HTTP tells it."""
+
+    status: int
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+UNKNOWN_SERVER_ERROR = -1
+
+ANSWERS: dict[type[Exception], Answer] = {
+    storage.OffsetOutOfRange: Answer(416, "offset_out_of_range", 1),
+    storage.CorruptBatch: Answer(422, "corrupt_batch", 2),
+    storage.InvalidRecord: Answer(422, "invalid_record", 87),
+    storage.InvalidTimestamp: Answer(422, "invalid_timestamp", 32),
+    storage.BatchTooLarge: Answer(413, "record_too_large", 10),
+    storage.UnsupportedCodec: Answer(422, "unsupported_codec", 76),
+    storage.DecompressionTooLarge: Answer(413, "decompression_too_large", 2),
+    storage.OutOfOrderSequence: Answer(409, "out_of_order_sequence", 45),
+    storage.InvalidProducerEpoch: Answer(409, "producer_fenced", 47),
+    storage.DiskFull: Answer(507, "disk_full", 56),
+    storage.WritesStopped: Answer(503, "writes_stopped", 56),
+    storage.DirectoryInUse: Answer(503, "directory_in_use", 56),
+    storage.DirectoryUnreadable: Answer(503, "directory_unreadable", 56),
+    broker.UnknownTopic: Answer(404, "unknown_topic", 3),
+    broker.UnknownTopicId: Answer(404, "unknown_topic_id", 100),
+    broker.UnknownPartition: Answer(404, "unknown_partition", 3),
+    broker.TopicExists: Answer(409, "topic_exists", 36),
+    broker.InvalidTopicName: Answer(422, "invalid_topic_name", 17),
+    broker.InvalidPartitions: Answer(422, "invalid_partitions", 37),
+    broker.InvalidReplicationFactor: Answer(422, "invalid_replication_factor", 38),
+    broker.InvalidSetting: Answer(422, "invalid_setting", 40),
+    broker.StaleExpectedOffset: Answer(409, "offset_mismatch", 42),
+    broker.CatalogUnreadable: Answer(503, "catalog_unreadable", 56),
+    broker.ShuttingDown: Answer(503, "shutting_down", 15),
+    broker.Loading: Answer(503, "recovering", 14),
+    groups.InvalidGroupId: Answer(422, "invalid_group_id", 24),
+    groups.UnknownGroup: Answer(404, "unknown_group", 69),
+    groups.UnknownMember: Answer(404, "unknown_member", 25),
+    groups.IllegalGeneration: Answer(409, "illegal_generation", 22),
+    groups.RebalanceInProgress: Answer(409, "rebalance_in_progress", 27),
+    groups.GroupNotEmpty: Answer(409, "group_not_empty", 68),
+    groups.GroupSubscribed: Answer(409, "group_subscribed", 86),
+    groups.GroupFull: Answer(409, "group_full", 81),
+    groups.MemberIdRequired: Answer(409, "member_id_required", 79),
+    groups.FencedInstance: Answer(409, "fenced_instance", 82),
+    groups.InconsistentProtocol: Answer(409, "inconsistent_protocol", 23),
+    groups.InvalidSessionTimeout: Answer(422, "invalid_session_timeout", 26),
+    groups.MetadataTooLarge: Answer(422, "metadata_too_large", 12),
+    groups.InvalidReset: Answer(422, "invalid_reset", 42),
+    groups.CoordinatorLoading: Answer(503, "coordinator_loading", 14),
+    groups.CoordinatorUnavailable: Answer(503, "coordinator_unavailable", 15),
+}
+
+
+def http_error(error: Exception) -> HttpError:
+    """How HTTP answers an exception; 500 for one that is nobody's fault but ours."""
+    if isinstance(error, ApiError):
+        return HttpError(error.status, error.code, str(error), error.details)
+    answer = _answer(error)
+    if answer is None:
+        return HttpError(500, "internal_error", "the broker failed; its log says why", {})
+    message = str(error)
+    if isinstance(error, broker.UnknownTopic):
+        message += f"; create it with POST /v1/topics and the body {{\"name\": \"{error.topic}\"}}"
+    details = {name: _plain(value) for name, value in vars(error).items()}
+    return HttpError(answer.status, answer.code, message, details)
+
+
+def kafka_error(error: Exception) -> int:
+    """The Kafka error code of an exception; UNKNOWN_SERVER_ERROR for our own mistakes."""
+    answer = _answer(error)
+    return UNKNOWN_SERVER_ERROR if answer is None else answer.kafka_code
+
+
+def _answer(error: Exception) -> Answer | None:
+    for kind in type(error).__mro__:
+        if kind in ANSWERS:
+            return ANSWERS[kind]
+    return None
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, uuid.UUID) else value

@@ -1,0 +1,87 @@
+"""The HTTP application: FastAPI for administration behind the door that takes the hot routes."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
+
+from tidelog.api.errors import ApiError, HttpError, http_error
+from tidelog.api.rest import groups, operating, retention, topics
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.door import Door, error_body
+from tidelog.api.rest.docs_page import DOCS_PAGE
+from tidelog.api.rest.openapi import complete
+from tidelog.broker.errors import BrokerError
+from tidelog.consumer_groups.errors import GroupError
+from tidelog.storage.errors import StorageError
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def build_app(context: RestContext) -> Door:
+    """The ASGI application."""
+    app = FastAPI(
+        title="Tidelog",
+        version=version("tidelog"),
+        description="A Kafka-style, log-structured message broker.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for module in (topics, retention, groups, operating):
+        app.include_router(module.routes(context))
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(DOCS_PAGE)
+
+    _answer_errors(app)
+    plain_openapi = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return complete(plain_openapi())
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return Door(context, app)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Every exception in the one form; what the framework refuses by itself, too."""
+
+    async def known(request: Request, error: Exception) -> Response:
+        return _response(http_error(error))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        problems = [
+            {"where": ".".join(map(str, problem["loc"])), "reason": problem["msg"]}
+            for problem in error.errors()
+        ]
+        if any(problem["type"] == "json_invalid" for problem in error.errors()):
+            message = f"the body is not valid JSON: {problems[0]['reason']}"
+            return _response(HttpError(400, "invalid_json", message, {}))
+        message = "; ".join(f"{one['where']}: {one['reason']}" for one in problems)
+        return _response(HttpError(422, "invalid_request", message, {"problems": problems}))
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = _CODES.get(error.status_code, "invalid_request")
+        message = f"{request.method} {request.url.path}: {error.detail}"
+        response = _response(HttpError(error.status_code, code, message, {}))
+        response.headers.update(error.headers or {})
+        return response
+
+    for kind in (ApiError, BrokerError, StorageError, GroupError):
+        app.add_exception_handler(kind, known)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, refused)
+
+
+def _response(failed: HttpError) -> Response:
+    headers = {"Retry-After": "1"} if failed.status == 503 else {}
+    return Response(error_body(failed), failed.status, headers, "application/json")

@@ -1,0 +1,191 @@
+"""The outermost layer of the HTTP door: every request passes here first.
+
+It gives each request an id, refuses what a browser must not send, takes the hot routes itself
+and hands the others to FastAPI, and turns every exception into the one form of error.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+from tidelog.api.errors import ApiError, HttpError, http_error
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.fetch import Fetch
+from tidelog.api.rest.http import ClientDisconnected, Message, Receive, Request, Scope, Send, reply
+from tidelog.api.rest.pages import Pages
+from tidelog.api.rest.produce import Produce
+from tidelog.api.rest.rendering import encode_json
+from tidelog.api.rest.replay import Replay
+from tidelog.api.rest.server import is_loopback
+
+_log = logging.getLogger("tidelog.http")
+_REQUEST_ID_MAX = 128
+_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
+
+
+class Door:
+    """The ASGI application; ``fallback`` serves what is not a hot route."""
+
+    def __init__(self, context: RestContext, fallback: Any) -> None:
+        settings = context.broker.settings
+        self._fallback = fallback
+        self._body_limit: int = settings["http.max.body.bytes"]
+        self._produce = Produce(context)
+        self._fetch = Fetch(context)
+        self._replay = Replay(context)
+        self._pages = Pages(context)
+        self._origins = frozenset(settings["cors.origins"])
+        self._hosts = frozenset(settings["allowed.hosts"])
+        self._check_host = is_loopback(context.config.http_host)
+        self._id_prefix = uuid.uuid4().hex[:12]
+        self._count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = _Exchange(send, self._request_id(scope))
+        try:
+            if not await self._browser(scope, exchange):
+                await self._route(scope, receive, exchange)
+        except ClientDisconnected:
+            return
+        except Exception as error:
+            failed = http_error(error)
+            if failed.status == 500:
+                _log.exception("%s %s failed", scope["method"], scope["path"])
+            if exchange.started:
+                raise
+            await exchange.reply_error(failed)
+
+    def _request_id(self, scope: Scope) -> bytes:
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and 0 < len(value) <= _REQUEST_ID_MAX:
+                return bytes(value)
+        self._count += 1
+        return f"{self._id_prefix}-{self._count:x}".encode()
+
+    async def _route(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
+        """Hot routes are found by the shape of their path."""
+        parts = scope["path"].split("/")
+        method, count = scope["method"], len(parts)
+        if count < 5 or parts[1] != "v1" or parts[2] != "topics":
+            await self._fallback(scope, _bounded(receive, self._body_limit), exchange.send)
+            return
+        request = Request(scope, receive, self._body_limit)
+        send = exchange.send
+        if count == 5 and parts[4] == "records" and method == "POST":
+            await self._produce(request, send, parts[3])
+        elif count == 5 and parts[4] == "records" and method == "GET":
+            await self._replay(request, send, parts[3])
+        elif parts[4:5] == ["partitions"] and parts[6:] == ["records"] and method == "GET":
+            await self._fetch(request, send, parts[3], _number(parts[5], "partition"))
+        elif parts[5:6] == ["partitions"] and parts[7:8] == ["pages"] and count == 9:
+            if method not in ("GET", "HEAD"):
+                raise method_not_allowed(method)
+            index, page = _number(parts[6], "partition"), _number(parts[8], "page")
+            await self._pages(request, send, parts[4], index, page)
+        else:
+            await self._fallback(scope, _bounded(receive, self._body_limit), send)
+
+    async def _browser(self, scope: Scope, exchange: _Exchange) -> bool:
+        """Refuse foreign hosts and origins; answer preflights. Whether it is answered."""
+        host = origin = b""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value
+        if self._check_host:
+            self._check_our_host(host.decode("latin-1"))
+        if not origin:
+            return False
+        allowed = origin.decode("latin-1")
+        if allowed not in self._origins and "*" not in self._origins:
+            if urlsplit(allowed).netloc == host.decode("latin-1"):
+                return False
+            message = f"origin {allowed!r} is not ours; cors.origins may allow it"
+            raise ApiError(403, "foreign_origin", message, origin=allowed)
+        exchange.origin = origin
+        if scope["method"] != "OPTIONS":
+            return False
+        headers = (
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", b"*"),
+            (b"access-control-max-age", b"600"),
+        )
+        start = {"type": "http.response.start", "status": 204, "headers": list(headers)}
+        await exchange.send(start)
+        await exchange.send({"type": "http.response.body", "body": b""})
+        return True
+
+    def _check_our_host(self, host: str) -> None:
+        """Against DNS rebinding: on loopback only names of this machine are ours."""
+        name = host.rpartition(":")[0] if not host.endswith("]") else host
+        name = name if name and host.rpartition(":")[2].isdigit() else host
+        if host and not is_loopback(name.strip("[]")) and not {host, name} & self._hosts:
+            message = f"host {host!r} is not ours; allowed.hosts may name it"
+            raise ApiError(403, "foreign_host", message, host=host)
+
+
+class _Exchange:
+    """The reply's side of one request: adds the headers that every reply carries."""
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.started = False
+        self.origin: bytes | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
+            if self.origin is not None:
+                headers.append((b"access-control-allow-origin", self.origin))
+                headers.append((b"access-control-expose-headers", b"*"))
+                headers.append((b"vary", b"Origin"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    async def reply_error(self, failed: HttpError) -> None:
+        """The one form of error; a reply to a body that was not read ends the connection."""
+        headers = [(b"cache-control", b"no-store")]
+        if failed.status in (429, 503):
+            headers.append((b"retry-after", b"1"))
+        if failed.status == 413:
+            headers.append((b"connection", b"close"))
+        await reply(self.send, failed.status, error_body(failed), headers=tuple(headers))
+
+
+def error_body(failed: HttpError) -> bytes:
+    """``{"error": {"code", "message", "details"}}``."""
+    told = {"code": failed.code, "message": failed.message, "details": failed.details}
+    return encode_json({"error": told})
+
+
+def method_not_allowed(method: str) -> ApiError:
+    return ApiError(405, "method_not_allowed", f"{method} is not allowed here", method=method)
+
+
+def _number(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ApiError(422, "invalid_parameter", f"{what} {text!r} is not a number", parameter=what)
+    return int(text)
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """A ``receive`` that refuses bodies beyond the limit."""
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            from tidelog.api.rest.http import too_large
+
+            raise too_large(limit)
+        return message
+
+    return bounded

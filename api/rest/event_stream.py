@@ -1,0 +1,89 @@
+"""Server-sent events: records as they come, until the client goes or the broker stops.
+
+The id of an event is the record's position; a client that comes back with it as
+``Last-Event-ID`` goes on after it. Comments keep idle connections open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from tidelog.api.rest.http import EVENT_STREAM, Request, Send, begin_stream, stream
+from tidelog.api.rest.rendering import render_records
+from tidelog.broker.partition import Partition
+from tidelog.broker.waiting import DataWaiter
+
+HEARTBEAT_MS = 15_000
+_RECORDS, _BYTES = 1000, 256 * 1024
+
+
+class EventStream:
+    """One open stream; ``stopping`` ends it."""
+
+    def __init__(self, request: Request, send: Send, stopping: asyncio.Event) -> None:
+        self._request = request
+        self._send = send
+        self._stopping = stopping
+        self.gone = False
+        self._waiters: set[DataWaiter] = set()
+
+    async def tail(self, partition: Partition, offset: int, mode: str) -> None:
+        """Send what is there from ``offset`` on, then what comes."""
+        from tidelog.api.rest.fetch import read_records
+
+        async def run() -> None:
+            nonlocal offset
+            with DataWaiter() as waiter:
+                waiter.watch(partition)
+                while not self.gone and not partition.deleted:
+                    waiter.rearm()
+                    offset = max(offset, partition.start_offset)
+                    records, offset = await read_records(partition, offset, _RECORDS, _BYTES)
+                    lines = render_records(records, mode)
+                    ids = [b"%d" % record.offset for record in records]
+                    await self.send_events(ids, lines)
+                    if not records:
+                        await self.wait(waiter)
+
+        await self.run(run)
+
+    async def run(self, body: Callable[[], Awaitable[None]]) -> None:
+        """Run ``body`` between the start and the end of the stream."""
+        await begin_stream(self._send, EVENT_STREAM)
+        watcher = asyncio.ensure_future(self._watch())
+        try:
+            await body()
+            await stream(self._send, b"", more=False)
+        finally:
+            watcher.cancel()
+
+    async def _watch(self) -> None:
+        """Notice the end from either side and end every wait."""
+        ends = [
+            asyncio.ensure_future(self._request.disconnected()),
+            asyncio.ensure_future(self._stopping.wait()),
+        ]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+        self.gone = True
+        for waiter in self._waiters:
+            waiter.wake()
+
+    async def wait(self, waiter: DataWaiter) -> None:
+        """Until there is more; keeps the connection alive meanwhile."""
+        self._waiters.add(waiter)
+        try:
+            while not self.gone and not await waiter.wait(HEARTBEAT_MS):
+                await stream(self._send, b": heartbeat\n\n")
+        finally:
+            self._waiters.discard(waiter)
+
+    async def send_events(self, ids: Sequence[bytes], lines: Sequence[bytes]) -> None:
+        """One event for each line."""
+        if lines and not self.gone:
+            events = [b"id: %b\ndata: %b\n\n" % pair for pair in zip(ids, lines, strict=True)]
+            await stream(self._send, b"".join(events))

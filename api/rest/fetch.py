@@ -1,0 +1,180 @@
+"""``GET /v1/topics/{topic}/partitions/{p}/records``: one partition from an offset on.
+
+JSON, NDJSON, server-sent events or the stored batches, by ``Accept``. A reply whose records can
+no longer change is kept rendered in the read cache.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.event_stream import EventStream
+from tidelog.api.rest.http import (
+    EVENT_STREAM,
+    JSON,
+    NDJSON,
+    OCTET_STREAM,
+    Request,
+    Send,
+    begin_stream,
+    one_of,
+    reply,
+    stream,
+    whole_number,
+)
+from tidelog.api.rest.offset_spec import resolve_offset, within_range
+from tidelog.api.rest.pages import page_links
+from tidelog.api.rest.rendering import VALUE_MODES, records_from, render_records
+from tidelog.broker.partition import Partition
+from tidelog.broker.topic import Topic
+from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.read_cache import Span
+from tidelog.storage.record_batch import Record
+
+RECORDS_DEFAULT, RECORDS_MAX = 500, 10_000
+BYTES_DEFAULT, BYTES_MAX = 1024 * 1024, 64 * 1024 * 1024
+WAIT_MS_MAX = 60_000
+_READ_BYTES = 256 * 1024
+_QUERY = frozenset(("offset", "max_records", "max_bytes", "wait_ms", "isolation", "reset", "value"))
+_NEXT_OFFSET = struct.Struct(">q")
+
+
+class FetchOptions(NamedTuple):
+    """The bounds of one answer and how values are shown."""
+
+    max_records: int
+    max_bytes: int
+    wait_ms: int
+    mode: str
+
+
+def fetch_options(query: dict[str, str]) -> FetchOptions:
+    """Raises ApiError for what is out of bounds."""
+    one_of(query, "isolation", ("read_uncommitted", "read_committed"))
+    return FetchOptions(
+        whole_number(query, "max_records", RECORDS_DEFAULT, 1, RECORDS_MAX),
+        whole_number(query, "max_bytes", BYTES_DEFAULT, 1, BYTES_MAX),
+        whole_number(query, "wait_ms", 0, 0, WAIT_MS_MAX),
+        one_of(query, "value", VALUE_MODES),
+    )
+
+
+async def read_records(
+    partition: Partition, offset: int, max_records: int, max_bytes: int
+) -> tuple[list[Record], int]:
+    """Records from ``offset`` on, up to the bounds, and the offset to go on from."""
+    records: list[Record] = []
+    where = partition.log.place.directory
+    while len(records) < max_records and max_bytes > 0:
+        fetched = await partition.read(offset, min(max_bytes, _READ_BYTES))
+        if not fetched.data:
+            break
+        wanted = max_records - len(records)
+        found = records_from(fetched.data, offset, wanted, max_bytes, where)
+        max_bytes -= fetched.size
+        cut = found and found[-1].offset + 1 < fetched.next_offset
+        offset = found[-1].offset + 1 if cut else fetched.next_offset
+        records += found
+        if cut:
+            break
+    return records, offset
+
+
+class Fetch:
+    """The route."""
+
+    def __init__(self, context: RestContext) -> None:
+        self._broker = context.broker
+        self._stopping = context.stopping
+
+    async def __call__(self, request: Request, send: Send, topic_name: str, index: int) -> None:
+        """Raises ApiError, OffsetOutOfRange, broker and storage errors."""
+        topic = self._broker.topic(topic_name)
+        partition = topic.partition(index)
+        query = request.query(_QUERY)
+        options = fetch_options(query)
+        accept = request.headers.get(b"accept", b"")
+        asked = query.get("offset", "earliest")
+        if EVENT_STREAM in accept:
+            last = request.headers.get(b"last-event-id")
+            if last is not None and last.isdigit():
+                asked = str(int(last) + 1)
+        offset = await resolve_offset(partition, asked)
+        reset = one_of(query, "reset", ("earliest", "latest")) if "reset" in query else None
+        offset = within_range(partition, offset, reset)
+        if EVENT_STREAM in accept:
+            await EventStream(request, send, self._stopping).tail(partition, offset, options.mode)
+            return
+        if options.wait_ms and offset >= partition.high_watermark:
+            await self._wait(partition, offset, options.wait_ms)
+        if NDJSON in accept:
+            limit = options.max_records if "max_records" in query else None
+            await _stream_lines(send, partition, offset, options, limit)
+        elif OCTET_STREAM in accept:
+            await _reply_batches(send, partition, offset, options.max_bytes)
+        else:
+            await self._reply_json(send, topic, partition, offset, options)
+
+    async def _wait(self, partition: Partition, offset: int, wait_ms: int) -> None:
+        """Return as soon as there is a record at ``offset``."""
+        with DataWaiter() as waiter:
+            waiter.watch(partition)
+            if offset >= partition.high_watermark and not self._broker.closing:
+                await waiter.wait(wait_ms)
+
+    async def _reply_json(
+        self, send: Send, topic: Topic, partition: Partition, offset: int, options: FetchOptions
+    ) -> None:
+        body, next_offset = await self._page(partition, offset, options)
+        tail = b'],"next_offset":%d,"start_offset":%d,"high_watermark":%d}'
+        counts = next_offset, partition.start_offset, partition.high_watermark
+        links = page_links(topic, partition, offset, next_offset)
+        headers = ((b"cache-control", b"no-store"), *links)
+        await reply(send, 200, b'{"records":[' + body + tail % counts, JSON, headers)
+
+    async def _page(
+        self, partition: Partition, offset: int, options: FetchOptions
+    ) -> tuple[bytes, int]:
+        """The rendered records and the offset after them, from the cache where it has them."""
+        cache = self._broker.cache
+        key = ("records", partition.log_id, offset, *options[:2], options.mode)
+        kept = cache.get_page(key, partition.topic)
+        if kept is not None:
+            return kept[_NEXT_OFFSET.size :], _NEXT_OFFSET.unpack_from(kept)[0]
+        token = cache.token
+        records, next_offset = await read_records(partition, offset, *options[:2])
+        body = b",".join(render_records(records, options.mode))
+        if records and next_offset < partition.high_watermark:
+            span = Span(partition.log_id, offset, next_offset)
+            page = _NEXT_OFFSET.pack(next_offset) + body
+            cache.put_page(key, page, spans=(span,), token=token)
+        return body, next_offset
+
+
+async def _stream_lines(
+    send: Send, partition: Partition, offset: int, options: FetchOptions, limit: int | None
+) -> None:
+    """Everything up to the present end, a record a line, in bounded pieces."""
+    end = partition.high_watermark
+    await begin_stream(send, NDJSON)
+    while offset < end and (limit is None or limit > 0):
+        wanted = options.max_records if limit is None else min(limit, options.max_records)
+        records, offset = await read_records(partition, offset, wanted, options.max_bytes)
+        if limit is not None:
+            limit -= len(records)
+        lines = render_records(records, options.mode)
+        await stream(send, b"".join([line + b"\n" for line in lines]))
+    await stream(send, b"", more=False)
+
+
+async def _reply_batches(send: Send, partition: Partition, offset: int, max_bytes: int) -> None:
+    fetched = await partition.read(offset, max_bytes)
+    headers = (
+        (b"cache-control", b"no-store"),
+        (b"tidelog-next-offset", b"%d" % fetched.next_offset),
+        (b"tidelog-start-offset", b"%d" % fetched.start_offset),
+        (b"tidelog-high-watermark", b"%d" % fetched.high_watermark),
+    )
+    await reply(send, 200, b"".join(fetched.data), OCTET_STREAM, headers)

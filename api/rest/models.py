@@ -1,0 +1,332 @@
+"""Bodies of the administrative HTTP calls. Names are snake_case; times in ms, sizes in bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
+PartitionNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class In(BaseModel):
+    """A request body: unknown fields are refused, numbers are not made from text."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ErrorDetail(BaseModel):
+    code: str = Field(examples=["unknown_topic"])
+    message: str = Field(examples=["there is no topic 'orders'"])
+    details: dict[str, Any] = Field(examples=[{"topic": "orders"}])
+
+
+class ErrorBody(BaseModel):
+    """Every error has this form; codes are stable words."""
+
+    error: ErrorDetail
+
+
+class CreateTopic(In):
+    name: str = Field(examples=["orders"])
+    partitions: int | None = Field(default=None, ge=1, le=10_000, examples=[3])
+    settings: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, examples=[{"retention.ms": 604800000}]
+    )
+    if_not_exists: bool = False
+    validate_only: bool = False
+
+
+class AlterTopic(In):
+    settings: dict[str, str | int | float | bool | None] = Field(
+        default_factory=dict, description="null resets a setting"
+    )
+    partitions: int | None = Field(default=None, ge=1, le=10_000)
+    validate_only: bool = False
+
+
+class PartitionOut(BaseModel):
+    partition: int
+    start_offset: int
+    end_offset: int
+    high_watermark: int
+    bytes: int
+    segments: int
+    leader_epoch: int
+    writes_stopped: str | None = Field(description="why no more writes are taken")
+    damage: list[str] = Field(description="files that recovery cut because they were damaged")
+
+
+class SettingOut(BaseModel):
+    name: str
+    value: str
+    default: str
+    source: Literal["topic", "broker", "default"]
+    documentation: str
+
+
+class Rates(BaseModel):
+    """Since the broker started."""
+
+    appended_bytes: int
+    appended_records: int
+    fetched_bytes: int
+
+
+class TopicSummary(BaseModel):
+    name: str
+    id: str
+    internal: bool
+    partitions: int
+    bytes: int
+    records: int
+    rates: Rates
+
+
+class TopicList(BaseModel):
+    topics: list[TopicSummary]
+    next_page_token: str | None
+
+
+class TopicOut(BaseModel):
+    name: str
+    id: str
+    internal: bool
+    partitions: list[PartitionOut]
+    settings: list[SettingOut]
+
+
+class PartitionOffset(BaseModel):
+    partition: int
+    offset: int
+    timestamp: int | None = Field(description="of the record found by time")
+
+
+class TopicOffsets(BaseModel):
+    offsets: list[PartitionOffset]
+
+
+class SegmentOut(BaseModel):
+    partition: int
+    base_offset: int
+    next_offset: int
+    records: int
+    bytes: int
+    first_timestamp: int
+    last_timestamp: int
+    sealed: bool
+    cached_bytes: int
+
+
+class SegmentList(BaseModel):
+    segments: list[SegmentOut]
+
+
+class ExpiredSegment(BaseModel):
+    base_offset: int
+    next_offset: int
+    bytes: int
+    reason: Literal["start_offset", "time", "size", "max_time", "max_size"]
+
+
+class NextSegment(BaseModel):
+    base_offset: int
+    bytes: int
+    at_ms: int | None
+    after_bytes: int | None
+
+
+class PartitionRetention(BaseModel):
+    partition: int
+    expired: list[ExpiredSegment]
+    next: NextSegment | None
+    held: list[ExpiredSegment]
+    held_by: list[str]
+
+
+class RetentionOut(BaseModel):
+    now_ms: int
+    dry_run: bool
+    partitions: list[PartitionRetention]
+
+
+class RunRetention(In):
+    dry_run: bool = False
+
+
+class DeletedRecords(BaseModel):
+    partition: int
+    start_offset: int
+
+
+class ProducerOut(BaseModel):
+    producer_id: int
+    producer_epoch: int
+
+
+class OffsetIn(In):
+    topic: str
+    partition: PartitionNumber
+    offset: Offset
+    metadata: str = ""
+
+
+class CommitOffsets(In):
+    offsets: list[OffsetIn] = Field(min_length=1)
+
+
+class OffsetOut(BaseModel):
+    topic: str
+    partition: int
+    offset: int
+    metadata: str
+    commit_timestamp: int
+
+
+class CommittedOffsets(BaseModel):
+    offsets: list[OffsetOut]
+
+
+class LagOut(BaseModel):
+    topic: str
+    partition: int
+    committed_offset: int | None
+    end_offset: int
+    lag: int | None
+    lag_seconds: float | None
+    member_id: str | None
+
+
+class AssignedPartition(BaseModel):
+    topic: str
+    partition: int
+
+
+class MemberOut(BaseModel):
+    member_id: str
+    instance_id: str | None
+    client_id: str
+    client_host: str
+    topics: list[str] | None
+    partitions: list[AssignedPartition]
+
+
+class GroupSummary(BaseModel):
+    group: str
+    state: str
+    type: str
+    protocol_type: str
+    members: int
+
+
+class GroupList(BaseModel):
+    groups: list[GroupSummary]
+    next_page_token: str | None
+
+
+class GroupOut(BaseModel):
+    group: str
+    state: str
+    type: str
+    protocol: str
+    generation: int
+    members: list[MemberOut]
+    lag: list[LagOut]
+    total_lag: int
+
+
+class ResetOffsets(In):
+    to: Literal["earliest", "latest", "offset", "timestamp", "duration", "shift"]
+    value: int | str | None = Field(
+        default=None,
+        description="the offset; the time (ms or RFC 3339); the duration in ms; the shift",
+    )
+    topics: list[str] | None = None
+    partitions: list[AssignedPartition] | None = None
+    dry_run: bool = False
+    force: bool = False
+
+
+class ResetChange(BaseModel):
+    topic: str
+    partition: int
+    before: int | None
+    after: int
+
+
+class ResetResult(BaseModel):
+    dry_run: bool
+    changes: list[ResetChange]
+
+
+class CacheNumbers(BaseModel):
+    hits: int
+    misses: int
+    hit_rate: float
+    hit_bytes: int
+    page_hits: int
+    page_misses: int
+    evictions: int
+    bytes: int
+    entries: int
+    hit_latency_mean_ns: int
+    hit_latency_p99_ns: int
+
+
+class CacheOut(BaseModel):
+    budget_bytes: int
+    used_bytes: int
+    ttl_ms: int | None
+    total: CacheNumbers
+    topics: dict[str, CacheNumbers]
+
+
+class WarmCache(In):
+    topic: str
+    partition: PartitionNumber = 0
+    from_offset: Offset
+    to_offset: Offset
+
+
+class Warmed(BaseModel):
+    bytes: int
+    next_offset: int
+
+
+class Dropped(BaseModel):
+    entries: int
+
+
+class AlterCache(In):
+    budget_bytes: int | None = Field(default=None, ge=0, le=2**62)
+    ttl_ms: int | None = Field(default=None, ge=0, le=2**62, description="0 for none")
+
+
+class Health(BaseModel):
+    status: Literal["ok", "recovering", "degraded", "stopping"]
+    recovered: int
+    total: int
+    problems: list[str]
+
+
+class Limits(BaseModel):
+    max_body_bytes: int
+    max_header_bytes: int
+    max_message_bytes: int
+    fetch_records: int
+    fetch_bytes: int
+    wait_ms: int
+
+
+class BrokerOut(BaseModel):
+    version: str
+    cluster_id: str
+    node_id: int
+    uptime_ms: int
+    engine: str
+    http: str
+    kafka: str | None
+    topics: int
+    partitions: int
+    limits: Limits

@@ -1,0 +1,300 @@
+"""The description of the routes that bypass the framework, added to what it generates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.rest.answers import errors
+
+_INT = {"type": "integer", "format": "int64"}
+_NULLABLE_TEXT = {"type": ["string", "null"]}
+_ANY: dict[str, Any] = {}
+
+
+def _parameter(name: str, schema: dict[str, Any], text: str, where: str = "query") -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "schema": schema,
+        "description": text,
+    }
+
+
+def _number(name: str, low: int, high: int, default: int, text: str) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": low, "maximum": high, "default": default}
+    return _parameter(name, schema, text)
+
+
+def _choice(name: str, text: str, *choices: str) -> dict[str, Any]:
+    return _parameter(name, {"type": "string", "enum": list(choices)}, text)
+
+
+def _header(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
+    return _parameter(name, schema, text, "header")
+
+
+_TOPIC = _parameter("topic", {"type": "string"}, "the topic's name", "path")
+_PARTITION = _parameter(
+    "partition", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "its number", "path"
+)
+_VALUE = _choice("value", "how values are shown", "json", "text", "base64")
+_BOUNDS = [
+    _number("max_records", 1, 10_000, 500, "most records of the answer"),
+    _number("max_bytes", 1, 64 * 1024 * 1024, 1024 * 1024, "most bytes; one record always fits"),
+    _number("wait_ms", 0, 60_000, 0, "how long to wait for the first record"),
+    _choice("isolation", "as in Kafka", "read_uncommitted", "read_committed"),
+    _VALUE,
+]
+
+_HEADERS_IN = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": {
+                    "name": {"type": "string"},
+                    "value": _NULLABLE_TEXT,
+                    "value_base64": {"type": "string", "contentEncoding": "base64"},
+                },
+            },
+        },
+        {"type": "null"},
+    ]
+}
+
+_SCHEMAS: dict[str, Any] = {
+    "ProduceRecord": {
+        "type": "object",
+        "description": "At most one of value, value_text, value_base64 (none: a tombstone); "
+        "the same for key.",
+        "additionalProperties": False,
+        "properties": {
+            "key": {"description": "a string is kept as its text, other JSON as it is"},
+            "key_text": _NULLABLE_TEXT,
+            "key_base64": _NULLABLE_TEXT,
+            "value": {"description": "any JSON, kept as its bytes were sent; null: a tombstone"},
+            "value_text": _NULLABLE_TEXT,
+            "value_base64": _NULLABLE_TEXT,
+            "headers": _HEADERS_IN,
+            "partition": {"type": ["integer", "null"], "minimum": 0},
+            "timestamp": {"type": ["integer", "null"], "minimum": 0},
+        },
+        "example": {"key": "user-1", "value": {"any": "json"}, "headers": {"trace": "abc"}},
+    },
+    "ProduceRequest": {
+        "type": "object",
+        "required": ["records"],
+        "additionalProperties": False,
+        "properties": {
+            "records": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"$ref": "#/components/schemas/ProduceRecord"},
+            }
+        },
+    },
+    "ProducedRecord": {
+        "type": "object",
+        "required": ["partition", "offset", "timestamp"],
+        "properties": {"partition": _INT, "offset": _INT, "timestamp": _INT},
+    },
+    "ProduceReply": {
+        "type": "object",
+        "required": ["records"],
+        "properties": {
+            "records": {"type": "array", "items": {"$ref": "#/components/schemas/ProducedRecord"}},
+            "duplicate": {"type": "boolean", "description": "true: they were there already"},
+        },
+    },
+    "FetchedRecord": {
+        "type": "object",
+        "required": ["offset", "timestamp", "headers"],
+        "properties": {
+            "partition": _INT,
+            "offset": _INT,
+            "timestamp": _INT,
+            "key": _NULLABLE_TEXT,
+            "key_base64": {"type": "string"},
+            "value": _ANY,
+            "value_text": {"type": "string"},
+            "value_base64": {"type": "string"},
+            "headers": _ANY,
+        },
+    },
+    "FetchReply": {
+        "type": "object",
+        "required": ["records", "next_offset", "start_offset", "high_watermark"],
+        "properties": {
+            "records": {"type": "array", "items": {"$ref": "#/components/schemas/FetchedRecord"}},
+            "next_offset": _INT,
+            "start_offset": _INT,
+            "high_watermark": _INT,
+        },
+    },
+    "ReplayReply": {
+        "type": "object",
+        "required": ["records", "cursor"],
+        "properties": {
+            "records": {"type": "array", "items": {"$ref": "#/components/schemas/FetchedRecord"}},
+            "cursor": {"type": "string"},
+        },
+    },
+    "PageReply": {
+        "type": "object",
+        "required": ["records", "next_offset"],
+        "properties": {
+            "records": {"type": "array", "items": {"$ref": "#/components/schemas/FetchedRecord"}},
+            "next_offset": _INT,
+        },
+    },
+}
+
+
+def _errors(*statuses: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ErrorBody"}
+    return {
+        str(status): {
+            "description": answer["description"],
+            "content": {"application/json": {"schema": schema}},
+        }
+        for status, answer in errors(*statuses).items()
+    }
+
+
+def _streams(schema: str) -> dict[str, Any]:
+    """What a reading route can answer with, by Accept."""
+    return {
+        "application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}},
+        "application/x-ndjson": {"schema": {"type": "string"}},
+        "text/event-stream": {"schema": {"type": "string"}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    }
+
+
+def _produce() -> dict[str, Any]:
+    text = {"type": "string"}
+    number = {"type": "integer", "minimum": 0}
+    return {
+        "tags": ["records"],
+        "summary": "Produce records",
+        "operationId": "produce",
+        "parameters": [
+            _TOPIC,
+            _choice("acks", "what the answer promises", "all", "-1", "1", "0"),
+            _header("Idempotency-Key", {**text, "minLength": 1, "maxLength": 255}, "safe retry"),
+            _header("If-Match-Offset", number, "append only if the partition ends here"),
+            _header("Producer-Id", number, "from POST /v1/producers"),
+            _header("Producer-Epoch", {**number, "maximum": 2**15 - 1}, "with Producer-Id"),
+            _header("Producer-Sequence", {**number, "maximum": 2**31 - 1}, "of the first record"),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/ProduceRequest"}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+                "text/plain": {"schema": {"type": "string"}},
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "Where each record is, in order; NDJSON in, NDJSON out",
+                "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/ProduceReply"}},
+                    "application/x-ndjson": {"schema": {"type": "string"}},
+                },
+            },
+            **_errors(404, 409, 415, 507),
+        },
+    }
+
+
+def _fetch() -> dict[str, Any]:
+    offset = {"type": "string", "default": "earliest"}
+    return {
+        "tags": ["records"],
+        "summary": "Fetch records of a partition",
+        "operationId": "fetch",
+        "parameters": [
+            _TOPIC,
+            _PARTITION,
+            _parameter("offset", offset, "a number, earliest, latest, -N or ts:TIME"),
+            *_BOUNDS,
+            _choice("reset", "where to go when out of range", "earliest", "latest"),
+        ],
+        "responses": {
+            "200": {
+                "description": "Records from the offset on; none at the end",
+                "content": _streams("FetchReply"),
+            },
+            **_errors(404, 416),
+        },
+    }
+
+
+def _replay() -> dict[str, Any]:
+    text = {"type": "string"}
+    return {
+        "tags": ["records"],
+        "summary": "Read all partitions, merged by timestamp",
+        "operationId": "replay",
+        "parameters": [
+            _TOPIC,
+            _parameter("cursor", text, "go on after an earlier answer"),
+            _parameter("from", text, "first timestamp: ms or RFC 3339"),
+            _parameter("to", text, "timestamp to stop before"),
+            _choice("offset", "where to begin without cursor and from", "earliest", "latest"),
+            _parameter("speed", text, "1x is the original pace; for streams"),
+            *_BOUNDS,
+        ],
+        "responses": {
+            "200": {"description": "Records in order of time", "content": _streams("ReplayReply")},
+            **_errors(404, 409),
+        },
+    }
+
+
+def _page() -> dict[str, Any]:
+    return {
+        "tags": ["records"],
+        "summary": "A range that never changes",
+        "operationId": "page",
+        "parameters": [
+            _TOPIC,
+            _parameter("topic_id", {"type": "string", "format": "uuid"}, "its id", "path"),
+            _PARTITION,
+            _parameter("page", {"type": "integer", "minimum": 0}, "offsets from 1000 n", "path"),
+            _VALUE,
+        ],
+        "responses": {
+            "200": {
+                "description": "The records of offsets 1000 n to 1000 n + 999, for ever",
+                "content": {
+                    kind: schema
+                    for kind, schema in _streams("PageReply").items()
+                    if kind != "text/event-stream"
+                },
+            },
+            "304": {"description": "The copy at hand is still right"},
+            **_errors(404, 410),
+        },
+    }
+
+
+def complete(generated: dict[str, Any]) -> dict[str, Any]:
+    """The generated description with the hot routes in it."""
+    paths = generated["paths"]
+    records = "/v1/topics/{topic}/records"
+    partition = "/v1/topics/{topic}/partitions/{partition}/records"
+    if records not in paths:
+        paths[records] = {"post": _produce(), "get": _replay()}
+        paths[partition]["get"] = _fetch()
+        pages = "/v1/topics/{topic}/{topic_id}/partitions/{partition}/pages/{page}"
+        paths[pages] = {"get": _page()}
+        generated["components"]["schemas"].update(_SCHEMAS)
+    return generated

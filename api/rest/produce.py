@@ -1,0 +1,207 @@
+"""``POST /v1/topics/{topic}/records``: JSON, NDJSON or a record's bytes in, offsets out."""
+
+from __future__ import annotations
+
+from tidelog.api.errors import ApiError, http_error
+from tidelog.api.rest.appending import (
+    Appended,
+    Producing,
+    ProduceOptions,
+    append_records,
+    assign_partitions,
+)
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.http import (
+    JSON,
+    NDJSON,
+    OCTET_STREAM,
+    Request,
+    Send,
+    begin_stream,
+    one_of,
+    reply,
+    stream,
+)
+from tidelog.api.rest.produce_body import ProducedRecord, parse_json, parse_line, parse_raw
+from tidelog.api.rest.rendering import encode_json
+from tidelog.broker.partitioner import StickyPartitioner
+from tidelog.broker.topic import Topic
+
+_QUERY = frozenset(("acks",))
+_RAW_QUERY = frozenset(("acks", "key", "partition", "timestamp"))
+_KEY_CHARACTERS_MAX = 255
+_INT32_MAX = 2**31 - 1
+
+
+class Produce:
+    """The route; keyless records of one request stay together, the next request moves on."""
+
+    def __init__(self, context: RestContext) -> None:
+        self._broker = context.broker
+        self._sticky = StickyPartitioner()
+
+    async def __call__(self, request: Request, send: Send, topic_name: str) -> None:
+        """Raises ApiError, broker and storage errors before anything is sent."""
+        topic = self._broker.topic(topic_name)
+        kind = request.content_type
+        if kind == NDJSON:
+            await _NdjsonProduce(self, topic, request, send).run()
+            return
+        if kind == OCTET_STREAM or kind.startswith(b"text/"):
+            query = request.query(_RAW_QUERY, prefix="header.")
+            options = _options(request, query)
+            records = [parse_raw(await request.body(), query, self._now_ms())]
+        elif kind in (JSON, b""):
+            options = _options(request, request.query(_QUERY))
+            records = parse_json(await request.body(), self._now_ms())
+        else:
+            name = kind.decode("latin-1")
+            message = f"media type {name!r} is not supported here"
+            raise ApiError(415, "unsupported_media_type", message)
+        appended = await self.append(topic, records, options)
+        await reply(send, 200, _render(appended))
+
+    def _now_ms(self) -> int:
+        return self._broker.clock.now_ms()
+
+    async def append(
+        self, topic: Topic, records: list[ProducedRecord], options: ProduceOptions
+    ) -> list[Appended]:
+        """Choose partitions and append."""
+        chosen = assign_partitions(topic, records, self._sticky, options.idempotency_key)
+        return await append_records(topic, records, chosen, options)
+
+    def parse_line(self, line: bytes) -> ProducedRecord:
+        """One NDJSON line. Raises ValueError."""
+        return parse_line(line, self._now_ms())
+
+
+class _NdjsonProduce:
+    """A stream of lines: appended as they arrive, one reply line each, the first bad one ends it.
+
+    What came before a bad line stays written; its reply line says which line it was.
+    """
+
+    def __init__(self, produce: Produce, topic: Topic, request: Request, send: Send) -> None:
+        self._produce = produce
+        self._topic = topic
+        self._request = request
+        self._send = send
+        self._options = _options(request, request.query(_QUERY))
+        if self._options.idempotency_key or self._options.producing:
+            message = "a stream of lines cannot be retried as one; send JSON bodies instead"
+            raise ApiError(422, "invalid_parameter", message)
+        self._started = False
+        self._line_number = 0
+        self._limit = topic.settings["max.message.bytes"]
+
+    async def run(self) -> None:
+        """Read, append and answer until the body or a bad line ends it."""
+        rest = b""
+        try:
+            async for chunk in self._request.chunks():
+                rest = await self._take((rest + chunk).split(b"\n"))
+                if len(rest) > 4 * self._limit + 1024:
+                    raise _bad_line(self._line_number + 1, "the line is too long")
+            await self._take([rest, b""])
+        except Exception as error:
+            if not self._started:
+                raise
+            failed = http_error(error)
+            if failed.status == 500:
+                raise
+            told = {"code": failed.code, "message": failed.message, "details": failed.details}
+            await stream(self._send, encode_json({"error": told}) + b"\n", more=False)
+            return
+        await self._begin()
+        await stream(self._send, b"", more=False)
+
+    async def _begin(self) -> None:
+        if not self._started:
+            self._started = True
+            await begin_stream(self._send, NDJSON)
+
+    async def _take(self, lines: list[bytes]) -> bytes:
+        """Append the whole lines; the last one may not be whole and is handed back."""
+        records, error = self._parse(lines[:-1])
+        if records:
+            appended = await self._produce.append(self._topic, records, self._options)
+            await self._begin()
+            await stream(self._send, b"".join(_render_one(one) + b"\n" for one in appended))
+        if error is not None:
+            raise error
+        return lines[-1]
+
+    def _parse(self, lines: list[bytes]) -> tuple[list[ProducedRecord], ApiError | None]:
+        """The records before the first bad line, and what is wrong with that."""
+        records: list[ProducedRecord] = []
+        partitions = len(self._topic.partitions)
+        for line in lines:
+            self._line_number += 1
+            if not line.strip():
+                continue
+            try:
+                record = self._produce.parse_line(line)
+                if record.partition is not None and record.partition >= partitions:
+                    raise ValueError(f"there is no partition {record.partition}")
+                if len(record.value or b"") + len(record.key or b"") > self._limit - 100:
+                    raise ValueError(f"the record exceeds max.message.bytes={self._limit}")
+            except ValueError as error:
+                return records, _bad_line(self._line_number, str(error))
+            records.append(record)
+        return records, None
+
+
+def _bad_line(number: int, reason: str) -> ApiError:
+    message = f"line {number}: {reason}; the lines before it are written"
+    return ApiError(422, "invalid_record", message, line=number, reason=reason)
+
+
+def _options(request: Request, query: dict[str, str]) -> ProduceOptions:
+    """Raises ApiError for what cannot be or does not go together."""
+    headers = request.headers
+    acks_all = one_of(query, "acks", ("all", "-1", "1", "0")) in ("all", "-1")
+    expected = _header_number(headers, "If-Match-Offset", 2**63 - 1)
+    key = headers.get(b"idempotency-key")
+    if key is not None and not 0 < len(key) <= _KEY_CHARACTERS_MAX:
+        message = f"Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} characters"
+        raise ApiError(422, "invalid_header", message, header="Idempotency-Key")
+    producing = _producing(headers)
+    if key is not None and producing is not None:
+        message = "give Idempotency-Key or Producer-Id, not both"
+        raise ApiError(422, "invalid_header", message, header="Idempotency-Key")
+    text = None if key is None else key.decode("latin-1")
+    return ProduceOptions(acks_all, expected, text, producing)
+
+
+def _producing(headers: dict[bytes, bytes]) -> Producing | None:
+    producer_id = _header_number(headers, "Producer-Id", 2**62 - 1)
+    epoch = _header_number(headers, "Producer-Epoch", 2**15 - 1)
+    sequence = _header_number(headers, "Producer-Sequence", _INT32_MAX)
+    if producer_id is None and epoch is None and sequence is None:
+        return None
+    if producer_id is None or epoch is None or sequence is None:
+        message = "Producer-Id, Producer-Epoch and Producer-Sequence go together"
+        raise ApiError(422, "invalid_header", message, header="Producer-Id")
+    return Producing(producer_id, epoch, sequence)
+
+
+def _header_number(headers: dict[bytes, bytes], name: str, high: int) -> int | None:
+    raw = headers.get(name.lower().encode())
+    if raw is None:
+        return None
+    if not raw.isdigit() or len(raw) > 19 or int(raw) > high:
+        message = f"{name} must be a whole number from 0 to {high}"
+        raise ApiError(422, "invalid_header", message, header=name)
+    return int(raw)
+
+
+def _render_one(record: Appended) -> bytes:
+    return b'{"partition":%d,"offset":%d,"timestamp":%d}' % record[:3]
+
+
+def _render(appended: list[Appended]) -> bytes:
+    parts = b",".join([_render_one(record) for record in appended])
+    if any(record.duplicate for record in appended):
+        return b'{"records":[%b],"duplicate":true}' % parts
+    return b'{"records":[%b]}' % parts

@@ -1,0 +1,150 @@
+"""Records as JSON. A field comes back as it would be produced: JSON, else text, else base64.
+
+Values are put into the reply as the bytes that are stored, once it is certain that each of them
+is one whole JSON value: all values of a page are checked by a single pass of the parser.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Sequence
+
+import msgspec
+
+from tidelog.storage.errors import CorruptBatch
+from tidelog.storage.files import Buffer
+from tidelog.storage.record_batch import Record, batches, decode_records, fault
+
+encode_json = msgspec.json.encode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+VALUE_MODES = ("json", "text", "base64")
+
+
+def records_from(
+    data: Sequence[Buffer], offset: int, max_records: int, max_bytes: int, where: str
+) -> list[Record]:
+    """The records from ``offset`` on in stored batches, each batch checked before it is read.
+
+    At most ``max_records`` with together about ``max_bytes``, but at least one. ``where`` names
+    the log in a CorruptBatch.
+    """
+    records: list[Record] = []
+    size = 0
+    for buffer in data:
+        for position, header in batches(buffer):
+            reason = fault(buffer, position)
+            if reason is not None:
+                offsets = f"offsets {header.base_offset} to {header.last_offset}: "
+                raise CorruptBatch(offsets + reason, where)
+            if header.is_control:
+                continue
+            found = decode_records(buffer, position=position)
+            if header.base_offset < offset:
+                found = [record for record in found if record.offset >= offset]
+            records += found
+            size += header.size
+            if len(records) >= max_records or size >= max_bytes:
+                return _bounded(records, max_records, max_bytes)
+    return records
+
+
+def _bounded(records: list[Record], max_records: int, max_bytes: int) -> list[Record]:
+    records = records[:max_records]
+    size = 0
+    for count, record in enumerate(records):
+        size += len(record.key or b"") + len(record.value or b"")
+        if size > max_bytes and count:
+            return records[:count]
+    return records
+
+
+def render_records(
+    records: Sequence[Record], mode: str = "json", *, partition: bool = False
+) -> list[bytes]:
+    """Each record as a JSON object on one line."""
+    values = _values([record.value for record in records], mode)
+    keys: dict[bytes | None, bytes] = {None: b'"key":null'}
+    rendered = []
+    for record, value in zip(records, values, strict=True):
+        key = keys.get(record.key)
+        if key is None:
+            assert record.key is not None
+            key = keys[record.key] = _text("key", "key", record.key)
+        headers = _headers(record.headers) if record.headers else b"{}"
+        rendered.append(
+            b'{"offset":%d,"timestamp":%d,%b,%b,"headers":%b}'
+            % (record.offset, record.timestamp, key, value, headers)
+        )
+    return rendered
+
+
+def with_partition(rendered: bytes, partition: int) -> bytes:
+    """A rendered record that also says its partition."""
+    return b'{"partition":%d,' % partition + rendered[1:]
+
+
+def _values(values: list[bytes | None], mode: str) -> list[bytes]:
+    if mode == "json":
+        present = [value for value in values if value is not None]
+        if _are_json(present):
+            return [b'"value":null' if value is None else b'"value":' + value for value in values]
+    return [_value(value, mode) for value in values]
+
+
+def _are_json(values: list[bytes]) -> bool:
+    """Whether each is one JSON value without line breaks around or in it."""
+    joined = b",".join(values)
+    if b"\n" in joined or b"\r" in joined:
+        return False
+    try:
+        joined.decode()
+        return [bytes(raw) for raw in _decode_list(b"[" + joined + b"]")] == values
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
+        return False
+
+
+def _value(value: bytes | None, mode: str) -> bytes:
+    if value is None:
+        return b'"value":null'
+    if mode == "json":
+        try:
+            value.decode()
+            return b'"value":' + msgspec.json.format(value, indent=-1)
+        except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
+            pass
+    return _base64("value", value) if mode == "base64" else _text("value", "value_text", value)
+
+
+def _text(name: str, text_name: str, content: bytes) -> bytes:
+    """Content as text under ``text_name`` where it is UTF-8, else as ``name``_base64."""
+    try:
+        return b'"%b":%b' % (text_name.encode(), encode_json(content.decode()))
+    except UnicodeDecodeError:
+        return _base64(name, content)
+
+
+def _base64(name: str, content: bytes) -> bytes:
+    return b'"%b_base64":"%b"' % (name.encode(), binascii.b2a_base64(content, newline=False))
+
+
+def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> bytes:
+    """An object where that loses nothing, else a list."""
+    plain = {}
+    for name, value in headers:
+        try:
+            if value is None or name in plain:
+                break
+            plain[name] = value.decode()
+        except UnicodeDecodeError:
+            break
+    else:
+        return encode_json(plain)
+    return b"[%b]" % b",".join(
+        b'{"name":%b,%b}'
+        % (
+            encode_json(name),
+            b'"value":null' if value is None else _text("value", "value", value),
+        )
+        for name, value in headers
+    )

@@ -1,0 +1,346 @@
+"""``GET /v1/topics/{topic}/records``: all partitions at once, merged by timestamp.
+
+One opaque cursor says how far each partition has been read. ``from`` and ``to`` bound the
+replay in time; ``speed`` makes a stream go at the pace at which the records were written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from collections import deque
+from typing import NamedTuple
+
+import msgspec
+
+from tidelog.api.errors import ApiError
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.event_stream import EventStream
+from tidelog.api.rest.fetch import FetchOptions, fetch_options, read_records
+from tidelog.api.rest.http import (
+    EVENT_STREAM,
+    NDJSON,
+    Request,
+    Send,
+    begin_stream,
+    reply,
+    stream,
+)
+from tidelog.api.rest.offset_spec import parse_time, resolve_offset
+from tidelog.api.rest.rendering import encode_json, render_records, with_partition
+from tidelog.broker.broker import Broker
+from tidelog.broker.partition import Partition
+from tidelog.broker.topic import Topic
+from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.record_batch import Record
+
+_QUERY = frozenset(
+    (
+        *("cursor", "from", "to", "speed", "offset"),
+        *("max_records", "max_bytes", "wait_ms", "isolation", "value"),
+    )
+)
+_BUFFERED_RECORDS, _BUFFERED_BYTES = 1000, 128 * 1024
+_STREAM_RECORDS = 500
+_SPEED_MAX = 1_000_000
+
+
+class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    topic_id: str
+    offsets: list[int]
+
+
+class Merged(NamedTuple):
+    """A record and the partition it comes from."""
+
+    partition: int
+    record: Record
+
+
+class _Source:
+    """One partition's records on their way into the merge."""
+
+    def __init__(self, partition: Partition, offset: int, end: int | None) -> None:
+        self.partition = partition
+        self.offset = offset
+        self.end = end
+        self.buffered: deque[Record] = deque()
+        self._read_to = offset
+
+    async def fill(self, since_ms: int, until_ms: int) -> None:
+        """Have a record at hand unless there is none left to read."""
+        while not self.buffered and self._read_to < self._limit():
+            self._read_to = max(self._read_to, self.partition.start_offset)
+            records, self._read_to = await read_records(
+                self.partition, self._read_to, _BUFFERED_RECORDS, _BUFFERED_BYTES
+            )
+            self.buffered.extend(
+                record
+                for record in records
+                if since_ms <= record.timestamp < until_ms and record.offset < self._limit()
+            )
+            if not self.buffered:
+                self.offset = self._read_to
+
+    def _limit(self) -> int:
+        high_watermark = self.partition.high_watermark
+        return high_watermark if self.end is None else min(self.end, high_watermark)
+
+    def take(self) -> Record:
+        record = self.buffered.popleft()
+        self.offset = self.buffered[0].offset if self.buffered else self._read_to
+        return record
+
+
+class MergedReader:
+    """Reads a topic's partitions in order of timestamp; ``cursor`` says how far."""
+
+    def __init__(self, topic: Topic, sources: list[_Source], since_ms: int, until_ms: int) -> None:
+        self._topic = topic
+        self._sources = sources
+        self._since_ms = since_ms
+        self._until_ms = until_ms
+
+    async def read(self, max_records: int, max_bytes: int) -> list[Merged]:
+        """The next records, up to the bounds; at least one if there is one."""
+        merged: list[Merged] = []
+        size = 0
+        while len(merged) < max_records:
+            for source in self._sources:
+                if not source.buffered:
+                    await source.fill(self._since_ms, self._until_ms)
+            ready = [source for source in self._sources if source.buffered]
+            if not ready:
+                break
+            first = min(ready, key=_order)
+            record = first.buffered[0]
+            size += len(record.key or b"") + len(record.value or b"")
+            if merged and size > max_bytes:
+                break
+            merged.append(Merged(first.partition.index, first.take()))
+        return merged
+
+    @property
+    def offsets(self) -> list[int]:
+        """Where each partition goes on."""
+        return [source.offset for source in self._sources]
+
+    def cursor(self, offsets: list[int]) -> str:
+        """Opaque; a request with it goes on from these offsets."""
+        cursor = _Cursor(self._topic.id.hex, offsets)
+        return binascii.b2a_base64(msgspec.json.encode(cursor), newline=False).decode()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the replay has an end in time."""
+        return any(source.end is not None for source in self._sources)
+
+    def watch(self, waiter: DataWaiter) -> None:
+        for source in self._sources:
+            waiter.watch(source.partition)
+
+
+def _order(source: _Source) -> tuple[int, int]:
+    return source.buffered[0].timestamp, source.partition.index
+
+
+class Replay:
+    """The route."""
+
+    def __init__(self, context: RestContext) -> None:
+        self._broker = context.broker
+        self._stopping = context.stopping
+
+    async def __call__(self, request: Request, send: Send, topic_name: str) -> None:
+        """Raises ApiError, broker and storage errors."""
+        topic = self._broker.topic(topic_name)
+        query = request.query(_QUERY)
+        options = fetch_options(query)
+        speed = _speed(query.get("speed"))
+        accept = request.headers.get(b"accept", b"")
+        if EVENT_STREAM in accept:
+            last = request.headers.get(b"last-event-id")
+            if last is not None:
+                query = {**query, "cursor": last.decode("latin-1")}
+        reader = await open_reader(topic, query)
+        if EVENT_STREAM in accept:
+            events = EventStream(request, send, self._stopping)
+            await self._tail(events, reader, options, speed)
+        elif NDJSON in accept:
+            await self._stream_lines(send, reader, query, options, speed)
+        else:
+            await self._reply_json(send, reader, options)
+
+    async def _reply_json(self, send: Send, reader: MergedReader, options: FetchOptions) -> None:
+        merged = await reader.read(options.max_records, options.max_bytes)
+        if not merged and options.wait_ms:
+            merged = await _wait(self._broker, reader, options)
+        lines = b",".join(_render(merged, options.mode))
+        await reply(
+            send, 200, b'{"records":[%b],"cursor":%b}' % (lines, encode_json(reader.cursor(reader.offsets)))
+        )
+
+    async def _stream_lines(
+        self,
+        send: Send,
+        reader: MergedReader,
+        query: dict[str, str],
+        options: FetchOptions,
+        speed: float | None,
+    ) -> None:
+        left = options.max_records if "max_records" in query else None
+        pace = _Pace(speed, self._stopping)
+        await begin_stream(send, NDJSON)
+        while left is None or left > 0:
+            wanted = _STREAM_RECORDS if left is None else min(left, _STREAM_RECORDS)
+            merged = await reader.read(wanted, options.max_bytes)
+            if not merged or self._stopping.is_set():
+                break
+            if left is not None:
+                left -= len(merged)
+            for part in pace.parts(merged):
+                await pace.wait_for(part[0])
+                lines = _render(part, options.mode)
+                await stream(send, b"".join([line + b"\n" for line in lines]))
+        await stream(send, b"", more=False)
+
+    async def _tail(
+        self, events: EventStream, reader: MergedReader, options: FetchOptions, speed: float | None
+    ) -> None:
+        pace = _Pace(speed, self._stopping)
+
+        async def run() -> None:
+            with DataWaiter() as waiter:
+                reader.watch(waiter)
+                while not events.gone:
+                    waiter.rearm()
+                    offsets = reader.offsets
+                    merged = await reader.read(_STREAM_RECORDS, 2**20)
+                    for part in pace.parts(merged):
+                        await pace.wait_for(part[0])
+                        ids = []
+                        for partition, record in part:
+                            offsets[partition] = record.offset + 1
+                            ids.append(reader.cursor(offsets).encode())
+                        await events.send_events(ids, _render(part, options.mode))
+                    if not merged:
+                        if reader.bounded:
+                            return
+                        await events.wait(waiter)
+
+        await events.run(run)
+
+
+class _Pace:
+    """Lets records through at ``speed`` times the pace of their timestamps; None: at once."""
+
+    def __init__(self, speed: float | None, stopping: asyncio.Event) -> None:
+        self._speed = speed
+        self._stopping = stopping
+        self._start: tuple[float, int] | None = None
+
+    def parts(self, merged: list[Merged]) -> list[list[Merged]]:
+        """Records that go together: all without a pace, else those of one timestamp."""
+        if self._speed is None or not merged:
+            return [merged] if merged else []
+        parts = [[merged[0]]]
+        for one in merged[1:]:
+            if one.record.timestamp == parts[-1][0].record.timestamp:
+                parts[-1].append(one)
+            else:
+                parts.append([one])
+        return parts
+
+    async def wait_for(self, merged: Merged) -> None:
+        """Until it is this record's turn, or the broker stops."""
+        if self._speed is None:
+            return
+        timestamp = merged.record.timestamp
+        loop = asyncio.get_running_loop()
+        if self._start is None:
+            self._start = loop.time(), timestamp
+        began, first = self._start
+        delay = began + (timestamp - first) / 1000 / self._speed - loop.time()
+        if delay > 0:
+            try:
+                await asyncio.wait_for(self._stopping.wait(), delay)
+            except TimeoutError:
+                return
+
+
+async def open_reader(topic: Topic, query: dict[str, str]) -> MergedReader:
+    """A reader at the cursor, or at the beginning of the time range. Raises ApiError."""
+    since_ms = parse_time(query["from"], "from") if "from" in query else None
+    until_ms = parse_time(query["to"], "to") if "to" in query else None
+    if since_ms is not None and until_ms is not None and since_ms > until_ms:
+        raise ApiError(422, "invalid_parameter", "from is after to", parameter="from")
+    if "cursor" in query:
+        starts = _parse_cursor(topic, query["cursor"])
+    elif since_ms is not None:
+        starts = [await resolve_offset(p, f"ts:{since_ms}") for p in topic.partitions]
+    else:
+        asked = query.get("offset", "earliest")
+        if asked not in ("earliest", "latest"):
+            message = "offset must be earliest or latest for a whole topic"
+            raise ApiError(422, "invalid_parameter", message, parameter="offset")
+        starts = [await resolve_offset(p, asked) for p in topic.partitions]
+    sources = []
+    for partition, start in zip(topic.partitions, starts, strict=True):
+        end = None
+        if until_ms is not None:
+            end = await resolve_offset(partition, f"ts:{until_ms}")
+        sources.append(_Source(partition, start, end))
+    since = -(2**63) if since_ms is None else since_ms
+    until = 2**63 if until_ms is None else until_ms
+    return MergedReader(topic, sources, since, until)
+
+
+def _parse_cursor(topic: Topic, text: str) -> list[int]:
+    """Offsets by partition; partitions added since start at their beginning. Raises ApiError."""
+    try:
+        cursor = msgspec.json.decode(binascii.a2b_base64(text, strict_mode=True), type=_Cursor)
+    except (ValueError, msgspec.MsgspecError):
+        raise ApiError(422, "invalid_cursor", "the cursor is not one of ours") from None
+    if cursor.topic_id != topic.id.hex:
+        message = "the cursor belongs to another topic, or to one deleted and made again"
+        raise ApiError(409, "stale_cursor", message)
+    if len(cursor.offsets) > len(topic.partitions):
+        raise ApiError(422, "invalid_cursor", "the cursor is not one of ours")
+    starts = []
+    for partition in topic.partitions:
+        known = partition.index < len(cursor.offsets)
+        offset = cursor.offsets[partition.index] if known else partition.start_offset
+        if not 0 <= offset <= partition.high_watermark:
+            raise ApiError(422, "invalid_cursor", "the cursor is not one of ours")
+        starts.append(offset)
+    return starts
+
+
+async def _wait(broker: Broker, reader: MergedReader, options: FetchOptions) -> list[Merged]:
+    """Read again once there is something, or at the time-out."""
+    with DataWaiter() as waiter:
+        reader.watch(waiter)
+        merged = await reader.read(options.max_records, options.max_bytes)
+        if merged or broker.closing:
+            return merged
+        await waiter.wait(options.wait_ms)
+    return await reader.read(options.max_records, options.max_bytes)
+
+
+def _speed(text: str | None) -> float | None:
+    """``2x`` or ``0.5``; None and ``max`` are without a pace. Raises ApiError."""
+    if text is None or text == "max":
+        return None
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = -1.0
+    if not 0 < speed <= _SPEED_MAX:
+        message = f"speed must be like 1x, 10x or 0.5x, at most {_SPEED_MAX}x, not {text!r}"
+        raise ApiError(422, "invalid_parameter", message, parameter="speed")
+    return speed
+
+
+def _render(merged: list[Merged], mode: str) -> list[bytes]:
+    lines = render_records([one.record for one in merged], mode)
+    return [with_partition(line, one.partition) for line, one in zip(lines, merged, strict=True)]

@@ -1,0 +1,198 @@
+"""``/v1/topics``: make, list, show, change and delete topics; look up offsets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from tidelog.api.errors import ApiError
+from tidelog.api.rest.answers import errors
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.models import (
+    AlterTopic,
+    CreateTopic,
+    PartitionOffset,
+    PartitionOut,
+    Rates,
+    SettingOut,
+    TopicList,
+    TopicOffsets,
+    TopicOut,
+    TopicSummary,
+)
+from tidelog.api.rest.offset_spec import parse_time
+from tidelog.api.rest.paging import Limit, PageToken, page
+from tidelog.broker.broker import Broker
+from tidelog.broker.errors import TopicExists
+from tidelog.broker.partition import Partition
+from tidelog.broker.topic import Topic
+
+SettingIn = str | int | float | bool
+
+
+def setting_text(value: SettingIn) -> str:
+    """A setting's value as the text that settings are parsed from."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def routes(context: RestContext) -> APIRouter:
+    """The router."""
+    broker = context.broker
+    router = APIRouter(prefix="/v1/topics", tags=["topics"])
+
+    @router.post("", status_code=201, responses={200: {"model": TopicOut}, **errors(409, 507)})
+    async def create_topic(body: CreateTopic, response: Response) -> TopicOut:
+        """Create a topic; 200 where it exists and `if_not_exists` allows, or was only checked."""
+        settings = {name: setting_text(value) for name, value in body.settings.items()}
+        try:
+            topic = await broker.create_topic(
+                body.name, body.partitions, settings, validate_only=body.validate_only
+            )
+        except TopicExists:
+            if not body.if_not_exists:
+                raise
+            topic = broker.topic(body.name)
+            response.status_code = 200
+        if body.validate_only:
+            response.status_code = 200
+        response.headers["Location"] = f"/v1/topics/{topic.name}"
+        return _describe(topic)
+
+    @router.get("", responses=errors())
+    async def list_topics(
+        prefix: str = "",
+        include_internal: bool = False,
+        limit: Limit = 1000,
+        page_token: PageToken = None,
+    ) -> TopicList:
+        """Names, ids, sizes and rates, by name."""
+        topics = [
+            topic
+            for topic in broker.topics()
+            if topic.name.startswith(prefix) and (include_internal or not topic.internal)
+        ]
+        shown, token = page(topics, limit, page_token, lambda topic: topic.name)
+        return TopicList(topics=[_summary(topic) for topic in shown], next_page_token=token)
+
+    @router.get("/{topic}", responses=errors(404))
+    async def show_topic(topic: str) -> TopicOut:
+        """Partitions with offsets and sizes; settings with value, default and source."""
+        return _describe(broker.topic(topic))
+
+    @router.patch("/{topic}", responses=errors(404, 507))
+    async def alter_topic(topic: str, body: AlterTopic) -> TopicOut:
+        """Change settings (null resets one), raise the partition count."""
+        return _describe(await _alter(broker, topic, body))
+
+    @router.delete("/{topic}", status_code=204, responses=errors(403, 404))
+    async def delete_topic(topic: str) -> Response:
+        """Delete the topic and its records."""
+        if not broker.settings["delete.topic.enable"]:
+            raise ApiError(403, "deletion_disabled", "delete.topic.enable is false")
+        if broker.topic(topic).internal:
+            raise ApiError(403, "internal_topic", f"topic {topic!r} belongs to the broker")
+        await broker.delete_topic(topic)
+        return Response(status_code=204)
+
+    @router.get("/{topic}/offsets", responses=errors(404))
+    async def topic_offsets(
+        topic: str,
+        timestamp: Annotated[
+            str,
+            Query(
+                description="earliest, latest, or a time: ms since the epoch or RFC 3339",
+                examples=["2013-07-04T00:00:00Z"],
+            ),
+        ] = "latest",
+    ) -> TopicOffsets:
+        """Per partition the earliest or latest offset, or the first at or after a time."""
+        found = [await _offset(p, timestamp) for p in broker.topic(topic).partitions]
+        return TopicOffsets(offsets=found)
+
+    @router.post("/{topic}/damage:acknowledge", status_code=204, responses=errors(404))
+    async def acknowledge_damage(topic: str) -> Response:
+        """Stop reporting damage that recovery found; the damaged bytes stay kept."""
+        for partition in broker.topic(topic).partitions:
+            partition.acknowledge_damage()
+        return Response(status_code=204)
+
+    return router
+
+
+async def _alter(broker: Broker, name: str, body: AlterTopic) -> Topic:
+    """Check everything before anything is changed."""
+    topic = broker.topic(name)
+    changes = {
+        setting: None if value is None else setting_text(value)
+        for setting, value in body.settings.items()
+    }
+    await broker.alter_topic(name, changes, validate_only=True)
+    if body.partitions is not None and body.partitions != len(topic.partitions):
+        await broker.add_partitions(name, body.partitions, validate_only=body.validate_only)
+    if changes and not body.validate_only:
+        await broker.alter_topic(name, changes)
+    return topic
+
+
+async def _offset(partition: Partition, timestamp: str) -> PartitionOffset:
+    found: tuple[int, int] | None = None
+    if timestamp == "earliest":
+        offset = partition.start_offset
+    else:
+        offset = partition.high_watermark
+        if timestamp != "latest":
+            found = await partition.offset_for_timestamp(parse_time(timestamp, "timestamp"))
+    if found is not None:
+        offset = found[0]
+    time = None if found is None else found[1]
+    return PartitionOffset(partition=partition.index, offset=offset, timestamp=time)
+
+
+def _summary(topic: Topic) -> TopicSummary:
+    partitions = topic.partitions
+    return TopicSummary(
+        name=topic.name,
+        id=str(topic.id),
+        internal=topic.internal,
+        partitions=len(partitions),
+        bytes=sum(p.size_bytes for p in partitions),
+        records=sum(p.end_offset - p.start_offset for p in partitions),
+        rates=Rates(
+            appended_bytes=sum(p.appended_bytes for p in partitions),
+            appended_records=sum(p.appended_records for p in partitions),
+            fetched_bytes=sum(p.fetched_bytes for p in partitions),
+        ),
+    )
+
+
+def _describe(topic: Topic) -> TopicOut:
+    return TopicOut(
+        name=topic.name,
+        id=str(topic.id),
+        internal=topic.internal,
+        partitions=[
+            PartitionOut(
+                partition=p.index,
+                start_offset=p.start_offset,
+                end_offset=p.end_offset,
+                high_watermark=p.high_watermark,
+                bytes=p.size_bytes,
+                segments=len(p.log.segments),
+                leader_epoch=p.leader_epoch,
+                writes_stopped=p.writes_stopped,
+                damage=[cut.kept_as for cut in p.damage],
+            )
+            for p in topic.partitions
+        ],
+        settings=[
+            SettingOut(
+                name=value.name,
+                value=value.value,
+                default=value.default,
+                source=value.source,
+                documentation=value.setting.documentation,
+            )
+            for value in topic.settings.describe()
+        ],
+    )
