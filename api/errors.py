@@ -97,7 +97,7 @@ def http_error(error: Exception) -> HttpError:
         return HttpError(500, "internal_error", "the broker failed; its log says why", {})
     message = str(error)
     if isinstance(error, broker.UnknownTopic):
-        message += f"; create it with POST /v1/topics and the body {{\"name\": \"{error.topic}\"}}"
+        message += f'; create it with POST /v1/topics and the body {{"name": "{error.topic}"}}'
     details = {name: _plain(value) for name, value in vars(error).items()}
     return HttpError(answer.status, answer.code, message, details)
 

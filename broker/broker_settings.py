@@ -76,9 +76,7 @@ _LOGS = (
         "CreateTime",
         "LogAppendTime",
     ),
-    _long(
-        "log.message.timestamp.before.max.ms", _LONG_MAX, "How far behind a time may lie, ms."
-    ),
+    _long("log.message.timestamp.before.max.ms", _LONG_MAX, "How far behind a time may lie, ms."),
     _long("log.message.timestamp.after.max.ms", 3_600_000, "How far ahead a time may lie, ms."),
     _long("log.cleaner.delete.retention.ms", 86_400_000, "How long tombstones are kept, ms."),
     _long("log.cleaner.min.compaction.lag.ms", 0, "Age before a record may be compacted, ms."),

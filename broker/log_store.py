@@ -15,7 +15,7 @@ from typing import TypeVar
 from tidelog.broker.clock import Clock
 from tidelog.storage import file_names
 from tidelog.storage.data_directory import DataDirectory
-from tidelog.storage.file_names import partition_directory_name, parse_partition_directory_name
+from tidelog.storage.file_names import parse_partition_directory_name, partition_directory_name
 from tidelog.storage.files import Disk, join
 from tidelog.storage.log import Log, LogPlace
 from tidelog.storage.log_settings import LogSettings

@@ -8,7 +8,7 @@ accepted and reported, as tools expect them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import InvalidSetting
@@ -212,6 +212,9 @@ TOPIC_SETTINGS = table(
 )
 
 
+Source = Literal["topic", "broker", "default"]
+
+
 class SettingValue(NamedTuple):
     """A setting's value as text and its source: topic, broker or default.
 
@@ -220,7 +223,7 @@ class SettingValue(NamedTuple):
 
     name: str
     value: str
-    source: str
+    source: Source
     default: str
     setting: Setting
     synonyms: tuple[tuple[str, str, str], ...]
@@ -245,15 +248,15 @@ class TopicSettings(Mapping[str, Any]):
         if self[low] > self[high]:
             raise InvalidSetting(low, str(self[low]), f"must be at most {high}={self[high]}")
 
-    def _inherited(self, setting: Setting) -> tuple[str, str]:
+    def _inherited(self, setting: Setting) -> tuple[str, Source]:
         """The value without an override, and where it comes from."""
         for name, factor in setting.broker_synonyms:
             text = self._broker.text(name)
             if text is not None and (
                 name in self._broker.overrides or name == setting.broker_synonyms[-1][0]
             ):
-                source = "broker" if name in self._broker.overrides else "default"
-                return _scaled(text, factor), source
+                given = name in self._broker.overrides
+                return _scaled(text, factor), "broker" if given else "default"
         assert setting.default is not None, "every topic setting has a default"
         return setting.default, "default"
 

@@ -98,9 +98,7 @@ class ProducerState:
         if producer.batches:
             expected = (producer.batches[-1].last_sequence + 1) & MAX_SEQUENCE
             if header.base_sequence != expected:
-                raise OutOfOrderSequence(
-                    header.producer_id, epoch, expected, header.base_sequence
-                )
+                raise OutOfOrderSequence(header.producer_id, epoch, expected, header.base_sequence)
         return None
 
     def note(self, header: BatchHeader, base_offset: int, seen_ms: int) -> None:

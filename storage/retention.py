@@ -71,7 +71,9 @@ def plan_retention(
         if needed_from is not None and segment.next_offset > needed_from:
             forced = _forced(segment, settings, total, now_ms)
             if reason != "start_offset" and (held or forced is None):
-                held.append(Expired(segment.base_offset, segment.next_offset, segment.bytes, reason))
+                held.append(
+                    Expired(segment.base_offset, segment.next_offset, segment.bytes, reason)
+                )
                 total -= segment.bytes
                 continue
             reason = reason if reason == "start_offset" else forced or reason

@@ -252,9 +252,7 @@ class Segment:
             return SegmentRead(memoryview(b""), end.next_offset)
         return self._read_run(files, position, end, max_bytes, fetch)
 
-    def _locate(
-        self, files: _Files, offset: int, end: SegmentEnd, fetch: _Fetch
-    ) -> int | None:
+    def _locate(self, files: _Files, offset: int, end: SegmentEnd, fetch: _Fetch) -> int | None:
         """Where the first batch that reaches ``offset`` starts."""
         position = files.offset_index.position_of(offset)
         while position < end.size:

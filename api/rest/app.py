@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from tidelog.api.errors import ApiError, HttpError, http_error
 from tidelog.api.rest import groups, operating, retention, topics
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.door import Door, error_body
 from tidelog.api.rest.docs_page import DOCS_PAGE
+from tidelog.api.rest.door import Door, error_body
 from tidelog.api.rest.openapi import complete
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError

@@ -212,6 +212,4 @@ def _check_expected(prepared: list[_Batches], expected: int) -> None:
         raise ApiError(422, "invalid_parameter", message)
     partition = prepared[0].partition
     if partition.end_offset != expected:
-        raise StaleExpectedOffset(
-            partition.topic, partition.index, expected, partition.end_offset
-        )
+        raise StaleExpectedOffset(partition.topic, partition.index, expected, partition.end_offset)

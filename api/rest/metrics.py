@@ -98,7 +98,9 @@ def _cache(broker: Broker) -> Iterator[Metric]:
         counter.add_metric((), value)
         yield counter
     yield GaugeMetricFamily("tidelog_cache_bytes", "Bytes held", stats.bytes)
-    yield GaugeMetricFamily("tidelog_cache_budget_bytes", "Most it holds", broker.cache.budget_bytes)
+    yield GaugeMetricFamily(
+        "tidelog_cache_budget_bytes", "Most it holds", broker.cache.budget_bytes
+    )
 
 
 def _groups(coordinator: Coordinator) -> Iterator[Metric]:

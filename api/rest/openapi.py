@@ -11,7 +11,9 @@ _NULLABLE_TEXT = {"type": ["string", "null"]}
 _ANY: dict[str, Any] = {}
 
 
-def _parameter(name: str, schema: dict[str, Any], text: str, where: str = "query") -> dict[str, Any]:
+def _parameter(
+    name: str, schema: dict[str, Any], text: str, where: str = "query"
+) -> dict[str, Any]:
     return {
         "name": name,
         "in": where,

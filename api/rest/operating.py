@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
@@ -144,11 +144,13 @@ async def _warm(context: RestContext, partition: Partition, offset: int, end: in
 def _health(context: RestContext) -> Health:
     broker = context.broker
     problems = [f"{s.topic}-{s.partition}: {s.reason}" for s in broker.stopped()]
-    problems += [f"{cut.path}: damaged, kept as {cut.kept_as}" for cut in broker.cuts() if cut.damage]
+    problems += [
+        f"{cut.path}: damaged, kept as {cut.kept_as}" for cut in broker.cuts() if cut.damage
+    ]
     if broker.store.failure is not None:
         problems.append(f"checkpoints cannot be written: {broker.store.failure}")
     opened, total = broker.progress
-    status = "ok"
+    status: Literal["ok", "recovering", "degraded", "stopping"] = "ok"
     if broker.closing:
         status = "stopping"
     elif opened < total:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tidelog.api.errors import ApiError, http_error
 from tidelog.api.rest.appending import (
     Appended,
-    Producing,
     ProduceOptions,
+    Producing,
     append_records,
     assign_partitions,
 )

@@ -26,7 +26,7 @@ class HeaderIn(Struct, forbid_unknown_fields=True):
     """One header of the list form."""
 
     name: str
-    value: str | None | UnsetType = UNSET
+    value: str | UnsetType | None = UNSET
     value_base64: str | UnsetType = UNSET
 
 
@@ -67,7 +67,7 @@ class ProducedRecord(NamedTuple):
 class BadRecord(NamedTuple):
     """Why one record of a body is refused."""
 
-    index: int
+    record: int
     reason: str
 
 
@@ -121,8 +121,13 @@ def bad_records(bad: list[BadRecord]) -> ApiError:
     """The answer to a body with bad records; nothing of it was written."""
     first = bad[0]
     more = "" if len(bad) == 1 else f" (and {len(bad) - 1} more)"
-    message = f"record {first.index}: {first.reason}{more}; nothing was written"
-    return ApiError(422, "invalid_record", message, records=[entry._asdict() for entry in bad])
+    message = f"record {first.record}: {first.reason}{more}; nothing was written"
+    return ApiError(
+        422,
+        "invalid_record",
+        message,
+        records=[{"index": entry.record, "reason": entry.reason} for entry in bad],
+    )
 
 
 def _not_json(reason: str) -> ApiError:

@@ -177,7 +177,9 @@ class Replay:
             merged = await _wait(self._broker, reader, options)
         lines = b",".join(_render(merged, options.mode))
         await reply(
-            send, 200, b'{"records":[%b],"cursor":%b}' % (lines, encode_json(reader.cursor(reader.offsets)))
+            send,
+            200,
+            b'{"records":[%b],"cursor":%b}' % (lines, encode_json(reader.cursor(reader.offsets))),
         )
 
     async def _stream_lines(

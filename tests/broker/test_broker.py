@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from tidelog.broker.broker import Broker
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import (

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+
 from tidelog.broker.group_commit import GroupCommit
 from tidelog.storage.errors import WritesStopped
 from tidelog.storage.files import Disk, File
