@@ -1,5 +1,7 @@
-"""The group coordinator: what doors call. Every method raises CoordinatorLoading after a start until
-the offsets topic is applied, and CoordinatorUnavailable once the broker stops or cannot write.
+"""The group coordinator: what doors call.
+
+Every method raises CoordinatorLoading after a start until the offsets topic is applied, and
+CoordinatorUnavailable once the broker stops or cannot write.
 
 Requests of members become commands of ``Group``; those that have to wait are parked as futures,
 which are the group's tickets. What has to be remembered becomes records of the offsets topic and
@@ -75,8 +77,12 @@ class Coordinator:
         """Return when loading is done."""
         await self._groups.loaded()
 
+    def stop_waiting(self) -> None:
+        """Let everybody go who waits for a rebalance; the rest still works until ``close``."""
+        self._groups.stop_waiting()
+
     async def close(self) -> None:
-        """Let everybody go who waits; finish what is being written. The broker closes after it."""
+        """Finish what is being written. The broker closes after it."""
         if self._expiry is not None:
             self._expiry.cancel()
         await self._groups.close()
@@ -364,7 +370,7 @@ class Coordinator:
                 await self.expire_offsets()
 
     async def expire_offsets(self) -> None:
-        """Forget offsets past their time or of topics that are gone, and groups left with nothing."""
+        """Forget offsets past their time or of topics that are gone, and groups without any."""
         writes = [
             self._groups.topic.write(group.name, partial(self._expired, group.name))
             for group in self._groups

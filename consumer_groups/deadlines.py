@@ -1,4 +1,4 @@
-"""When which key is due next: a heap with at most one valid entry per key. Times come from outside."""
+"""When which key is due: a heap with at most one valid entry per key. Times come from outside."""
 
 from __future__ import annotations
 

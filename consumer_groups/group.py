@@ -1,13 +1,14 @@
-"""The classic membership protocol as a state machine: requests and times in, replies and records out.
+"""The classic membership protocol as a state machine: requests in, replies and records out.
 
-``rebalance.py`` has the states and what leads from one to the next; here is what each request may do
-in each of them. A request that cannot be answered yet leaves a ticket with its member, and a later
-command hands that ticket back with the reply. Metadata in ``Outcome.stores`` has to be appended in
-order, and ``stored`` or ``store_failed`` called for each when that is known.
+``rebalance.py`` has the states and what leads from one to the next; here is what each request may
+do in each of them. A request that cannot be answered yet leaves a ticket with its member, and a
+later command hands that ticket back with the reply. Metadata in ``Outcome.stores`` has to be
+appended in order, and ``stored`` or ``store_failed`` called for each when that is known.
 
 Behaves as Apache Kafka 4.3 does: KIP-62 (rebalance timeout), KIP-345 (static members), KIP-394
-(member id required), KIP-559 (protocol names in SyncGroup), KIP-814 (a static leader that comes back
-skips assigning). Cooperative rebalancing (KIP-429) is between the members and needs nothing here.
+(member id required), KIP-559 (protocol names in SyncGroup), KIP-814 (a static leader that comes
+back skips assigning). Cooperative rebalancing (KIP-429) is between the members and needs nothing
+here.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class Groups:
         self._groups: dict[str, Group] = {}
         self._restored: dict[str, GroupMetadata] = {}
         self._load: asyncio.Task[None] | None = None
+        self._stopping = False
         self._closing = False
         self._parked: set[asyncio.Future[Any]] = set()
         self._deadlines: Deadlines[str] = Deadlines()
@@ -81,8 +82,16 @@ class Groups:
             self.carry_out(group, group.resume(now_ms))
         self._restored.clear()
 
+    def stop_waiting(self) -> None:
+        """Let everybody go who waits for a rebalance, and let nobody wait from now on."""
+        self._stopping = True
+        for future in list(self._parked):
+            if not future.done():
+                future.set_exception(_stopping())
+
     async def close(self) -> None:
-        """Let everybody go who waits, and finish what is being written."""
+        """Finish what is being written."""
+        self.stop_waiting()
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
@@ -91,13 +100,10 @@ class Groups:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await self._load
         await self.topic.drain()
-        for future in list(self._parked):
-            if not future.done():
-                future.set_exception(CoordinatorUnavailable("the broker is shutting down"))
 
     def check_ready(self) -> None:
         if self._closing:
-            raise CoordinatorUnavailable("the broker is shutting down")
+            raise _stopping()
         if self.loading:
             raise CoordinatorLoading(self.topic.loaded, self.topic.total)
 
@@ -131,6 +137,8 @@ class Groups:
 
     async def wait(self, future: asyncio.Future[R]) -> R:
         """Park until the group has a reply for this ticket."""
+        if self._stopping and not future.done():
+            raise _stopping()
         self._parked.add(future)
         try:
             return await future
@@ -216,3 +224,7 @@ class Groups:
             if group is not None:
                 self.carry_out(group, group.expire(now_ms))
         self._schedule()
+
+
+def _stopping() -> CoordinatorUnavailable:
+    return CoordinatorUnavailable("the broker is shutting down")

@@ -75,7 +75,7 @@ def forget(group: str, places: Iterable[TopicPartition]) -> list[OffsetRecord]:
 def is_expired(
     offset: CommittedOffset, since_ms: int | None, retention_ms: int, now_ms: int
 ) -> bool:
-    """Whether an offset has outlived its time; ``since_ms`` is None while it is in use (KIP-211)."""
+    """Whether an offset has outlived its time (KIP-211); ``since_ms`` is None while in use."""
     if since_ms is None:
         return False
     if offset.expire_timestamp_ms >= 0:

@@ -1,4 +1,4 @@
-"""The internal topic ``__consumer_offsets`` as the coordinator uses it: written in order, read back.
+"""The internal topic ``__consumer_offsets``: written in order, read back after a start.
 
 Records are applied as soon as they are appended, and a write is done when they are on stable
 storage. Writes that arrive while a flush is under way wait for it and share one append and one

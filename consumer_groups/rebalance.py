@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from tidelog.consumer_groups.consumer_protocol import topics_of
 from tidelog.consumer_groups.errors import (
@@ -38,7 +38,7 @@ from tidelog.consumer_groups.membership import (
 from tidelog.consumer_groups.roster import Roster
 
 
-class State(str, Enum):
+class State(StrEnum):
     EMPTY = "Empty"
     PREPARING = "PreparingRebalance"
     COMPLETING = "CompletingRebalance"

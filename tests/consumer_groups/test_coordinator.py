@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,7 @@ class Site:
         committed = self.coordinator.committed(group)
         return {place: offset.offset for place, offset in committed.items()}
 
-    async def enter(self, group: str = "g", *topics: str, **changes: object) -> JoinReply:
+    async def enter(self, group: str = "g", *topics: str, **changes: Any) -> JoinReply:
         """Join as a new dynamic member; returns when the rebalance is over."""
         request = JoinRequest(
             group=group,
@@ -115,7 +116,7 @@ class Site:
             rebalance_timeout_ms=SESSION_MS,
             protocols=(("range", encode_subscription(Subscription(topics))),),
         )
-        request = replace(request, **changes)  # type: ignore[arg-type]
+        request = replace(request, **changes)
         try:
             return await self.coordinator.join(request)
         except MemberIdRequired as required:
@@ -359,6 +360,18 @@ class TestMembers:
             await waiting
         with pytest.raises(CoordinatorUnavailable):
             site.heartbeat(first)
+
+    async def test_a_stop_begins_with_those_who_wait(self, site: Site) -> None:
+        await site.topic("t")
+        await site.enter()
+        waiting = asyncio.create_task(site.enter())
+        await settled()
+        site.coordinator.stop_waiting()
+        with pytest.raises(CoordinatorUnavailable):
+            await waiting
+        with pytest.raises(CoordinatorUnavailable):
+            await site.enter()
+        await site.commit("other", "t", 1)
 
     async def test_the_assignment_waits_for_the_disk(self, tmp_path: Path) -> None:
         site = Site(tmp_path / "data")

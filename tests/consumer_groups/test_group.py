@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.group_driver import REBALANCE_MS, SESSION_MS, GroupDriver
@@ -39,7 +41,7 @@ class TestJoining:
         required = driver.replies[ticket]
         assert isinstance(required, MemberIdRequired)
         assert required.member_id == "m1"
-        assert driver.group.state is State.EMPTY
+        assert driver.state() is State.EMPTY
         assert not driver.group.is_disposable
 
     def test_an_old_client_joins_in_one_step(self, driver: GroupDriver) -> None:
@@ -81,7 +83,7 @@ class TestJoining:
         first, ticket = driver.enter()
         again = driver.join(first)
         assert driver.replies[again] == driver.replies[ticket]
-        assert driver.group.state is State.COMPLETING
+        assert driver.state() is State.COMPLETING
 
     def test_a_follower_that_rejoins_unchanged_does_not_rebalance(
         self, driver: GroupDriver
@@ -89,17 +91,17 @@ class TestJoining:
         _, follower = driver.stable(2)
         reply = driver.reply(driver.join(follower), JoinReply)
         assert (reply.generation, reply.members) == (2, ())
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
 
     def test_the_leader_that_rejoins_rebalances(self, driver: GroupDriver) -> None:
         leader, _ = driver.stable(2)
         assert driver.join(leader) not in driver.replies
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
 
     def test_changed_metadata_rebalances(self, driver: GroupDriver) -> None:
         _, follower = driver.stable(2)
         driver.join(follower, protocols=(("range", b"other"),))
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
 
     def test_a_second_join_takes_the_place_of_the_first(self, driver: GroupDriver) -> None:
         leader, follower = driver.stable(2)
@@ -115,9 +117,9 @@ class TestJoining:
         leader, follower = driver.stable(2)
         assert isinstance(driver.replies[driver.join()], GroupFull)
         driver.join(leader)
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
         driver.join(follower)
-        assert driver.group.state is State.COMPLETING
+        assert driver.state() is State.COMPLETING
 
     def test_of_too_many_rejoining_members_the_last_have_to_go(self) -> None:
         driver = GroupDriver()
@@ -147,9 +149,7 @@ class TestProtocols:
         assert isinstance(driver.replies[ticket], InconsistentProtocol)
 
     @pytest.mark.parametrize("changes", [{"protocols": ()}, {"protocol_type": ""}])
-    def test_a_member_needs_a_protocol(
-        self, driver: GroupDriver, changes: dict[str, object]
-    ) -> None:
+    def test_a_member_needs_a_protocol(self, driver: GroupDriver, changes: dict[str, Any]) -> None:
         assert isinstance(driver.replies[driver.join(**changes)], InconsistentProtocol)
 
     def test_an_empty_group_may_change_its_protocol_type(self, driver: GroupDriver) -> None:
@@ -178,7 +178,7 @@ class TestSyncing:
         led = driver.sync(leader, {leader: b"L", follower: b"F"})
         assert driver.reply(led, SyncReply).assignment == b"L"
         assert driver.reply(waiting, SyncReply).assignment == b"F"
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
 
     def test_a_late_follower_gets_its_assignment(self, driver: GroupDriver) -> None:
         leader, _ = driver.enter()
@@ -201,7 +201,7 @@ class TestSyncing:
         assert driver.held[0].metadata.members[0].assignment == b"L"
         driver.finish_stores()
         assert driver.reply(ticket, SyncReply).assignment == b"L"
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
 
     def test_a_failed_store_has_everybody_join_again(self, driver: GroupDriver) -> None:
         driver.holds = True
@@ -209,7 +209,7 @@ class TestSyncing:
         ticket = driver.sync(leader, {leader: b"L"})
         driver.finish_stores("disk full")
         assert isinstance(driver.replies[ticket], CoordinatorUnavailable)
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
 
     def test_a_member_that_joins_meanwhile_makes_the_store_stale(self, driver: GroupDriver) -> None:
         driver.holds = True
@@ -218,7 +218,7 @@ class TestSyncing:
         driver.enter()
         assert isinstance(driver.replies[ticket], RebalanceInProgress)
         driver.finish_stores()
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
         assert driver.reply(driver.join(leader), JoinReply).generation == 2
 
     def test_sync_of_another_generation_is_refused(self, driver: GroupDriver) -> None:
@@ -238,9 +238,9 @@ class TestSyncing:
         driver.enter(session_timeout_ms=10 * REBALANCE_MS)
         driver.join(leader, session_timeout_ms=10 * REBALANCE_MS)
         driver.sync(leader, {leader: b"L"})
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
         driver.advance(REBALANCE_MS)
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
         assert [member.member_id for member in driver.group.members] == [leader]
 
     def test_a_repeated_sync_takes_the_place_of_the_first(self, driver: GroupDriver) -> None:
@@ -259,7 +259,7 @@ class TestTime:
         driver.advance(SESSION_MS - 1)
         driver.heartbeat(leader)
         driver.advance(1)
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
         with pytest.raises(UnknownMember):
             driver.heartbeat(follower)
         assert driver.reply(driver.join(leader), JoinReply).generation == 3
@@ -286,7 +286,7 @@ class TestTime:
     def test_the_last_member_gone_the_group_is_empty_and_stored(self, driver: GroupDriver) -> None:
         driver.stable(1)
         driver.advance(SESSION_MS)
-        assert driver.group.state is State.EMPTY
+        assert driver.state() is State.EMPTY
         assert driver.group.generation == 2
         assert driver.stores[-1].metadata.members == ()
         assert driver.stores[-1].metadata.protocol is None
@@ -303,7 +303,7 @@ class TestTime:
 
     def test_a_new_member_that_waits_too_long_is_taken_for_gone(self, driver: GroupDriver) -> None:
         slow = 2 * NEW_MEMBER_JOIN_TIMEOUT_MS
-        changes = {"session_timeout_ms": slow, "rebalance_timeout_ms": slow}
+        changes: dict[str, Any] = {"session_timeout_ms": slow, "rebalance_timeout_ms": slow}
         driver.stable(1, **changes)
         _, waiting = driver.enter(**changes)
         driver.advance(NEW_MEMBER_JOIN_TIMEOUT_MS)
@@ -336,9 +336,9 @@ class TestTime:
         driver.leave(LeavingMember(member))
         assert isinstance(driver.replies[ticket], UnknownMember)
         driver.advance(3_000)
-        assert driver.group.state is State.EMPTY
+        assert driver.state() is State.EMPTY
         driver.enter()
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
 
 
 class TestHeartbeat:
@@ -384,11 +384,11 @@ class TestLeaving:
     def test_who_only_failed_to_leave_changes_nothing(self, driver: GroupDriver) -> None:
         driver.stable(1)
         driver.leave(LeavingMember("stranger"))
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
 
 
 class TestStaticMembers:
-    def stable(self, driver: GroupDriver, **changes: object) -> tuple[str, str]:
+    def stable(self, driver: GroupDriver, **changes: Any) -> tuple[str, str]:
         """A leader a and a follower b, both static."""
         first = driver.join(instance_id="a", **changes)
         leader = driver.reply(first, JoinReply).member_id
@@ -397,7 +397,7 @@ class TestStaticMembers:
         follower = driver.reply(second, JoinReply).member_id
         driver.sync(leader, {leader: b"A", follower: b"B"}, instance_id="a")
         driver.sync(follower, instance_id="b")
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
         return leader, follower
 
     def test_they_join_in_one_step(self, driver: GroupDriver) -> None:
@@ -409,7 +409,7 @@ class TestStaticMembers:
         reply = driver.reply(driver.join(instance_id="b"), JoinReply)
         assert reply.member_id != follower
         assert (reply.generation, reply.leader, reply.members) == (2, leader, ())
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
         sync = driver.sync(reply.member_id, instance_id="b")
         assert driver.reply(sync, SyncReply).assignment == b"B"
         stored = {member.instance_id: member for member in driver.stores[-1].metadata.members}
@@ -463,13 +463,13 @@ class TestStaticMembers:
         ticket = driver.join(instance_id="b")
         driver.finish_stores("disk full")
         assert isinstance(driver.replies[ticket], CoordinatorUnavailable)
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
 
     def test_a_change_of_protocol_rebalances(self, driver: GroupDriver) -> None:
         leader, _ = self.stable(driver)
         driver.join(instance_id="b", protocols=(("sticky", b""), ("range", b"")))
         driver.join(instance_id="b", protocols=(("sticky", b""),))
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
         assert driver.reply(driver.join(leader, instance_id="a"), JoinReply).protocol == "sticky"
 
     def test_a_restart_during_a_rebalance_joins_it(self, driver: GroupDriver) -> None:
@@ -484,10 +484,10 @@ class TestStaticMembers:
         driver.join(instance_id="b")
         assert driver.reply(waiting, JoinReply).generation == 3
         driver.join(instance_id="b")
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
 
     def test_they_outlast_a_rebalance_they_miss(self, driver: GroupDriver) -> None:
-        long = {"session_timeout_ms": 10 * REBALANCE_MS}
+        long: dict[str, Any] = {"session_timeout_ms": 10 * REBALANCE_MS}
         leader, _ = self.stable(driver, **long)
         waiting = driver.join(leader, instance_id="a", **long)
         driver.advance(REBALANCE_MS)
@@ -498,7 +498,7 @@ class TestStaticMembers:
         newcomer, _ = driver.enter()
         driver.leave(LeavingMember(newcomer))
         driver.advance(REBALANCE_MS)
-        assert driver.group.state is State.PREPARING
+        assert driver.state() is State.PREPARING
         waiting = driver.join(follower, instance_id="b")
         driver.advance(REBALANCE_MS)
         reply = driver.reply(waiting, JoinReply)
@@ -543,7 +543,7 @@ class TestCommits:
         driver.advance(SESSION_MS - 1)
         driver.group.check_commit(member, 1, None, driver.now_ms)
         driver.advance(SESSION_MS - 1)
-        assert driver.group.state is State.STABLE
+        assert driver.state() is State.STABLE
 
 
 class TestRestoring:
@@ -558,7 +558,7 @@ class TestRestoring:
         assert reply.assignment == follower.encode()
         assert loaded.group.metadata() == metadata
         loaded.advance(SESSION_MS)
-        assert loaded.group.state is State.EMPTY
+        assert loaded.state() is State.EMPTY
 
     def test_an_empty_group_keeps_its_generation(self, driver: GroupDriver) -> None:
         (member,) = driver.stable(1)
@@ -571,13 +571,13 @@ class TestRestoring:
 
 class TestTopics:
     def test_consumers_say_what_they_read(self, driver: GroupDriver) -> None:
-        def speaks(*topics: str) -> dict[str, object]:
+        def speaks(*topics: str) -> dict[str, Any]:
             return {"protocols": (("range", encode_subscription(Subscription(topics))),)}
 
         driver.enter(**speaks("a"))
         driver.enter(**speaks("b"))
         driver.join("m1", **speaks("a"))
-        assert driver.group.subscribed_topics == {"a", "b"}
+        assert driver.group.subscribed_topics == frozenset(("a", "b"))
         assert driver.group.is_subscribed_to("b")
         assert not driver.group.is_subscribed_to("c")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tidelog.consumer_groups.errors import GroupError, MemberIdRequired
 from tidelog.consumer_groups.group import Group
@@ -17,7 +17,7 @@ from tidelog.consumer_groups.membership import (
     SyncReply,
     SyncRequest,
 )
-from tidelog.consumer_groups.rebalance import Outcome, Store
+from tidelog.consumer_groups.rebalance import Outcome, State, Store
 from tidelog.consumer_groups.settings import GroupSettings
 
 Result = JoinReply | SyncReply | GroupError
@@ -40,7 +40,10 @@ class GroupDriver:
         self._tickets = count(1)
         self._names = count(1)
 
-    def request(self, member_id: str = "", **changes: object) -> JoinRequest:
+    def state(self) -> State:
+        return self.group.state
+
+    def request(self, member_id: str = "", **changes: Any) -> JoinRequest:
         request = JoinRequest(
             group="g",
             member_id=member_id,
@@ -50,9 +53,9 @@ class GroupDriver:
             rebalance_timeout_ms=REBALANCE_MS,
             protocols=(("range", b"r"), ("sticky", b"s")),
         )
-        return replace(request, **changes)  # type: ignore[arg-type]
+        return replace(request, **changes)
 
-    def join(self, member_id: str = "", **changes: object) -> int:
+    def join(self, member_id: str = "", **changes: Any) -> int:
         """Send a join, return its ticket."""
         ticket = next(self._tickets)
         request = self.request(member_id, **changes)
@@ -60,14 +63,14 @@ class GroupDriver:
         self._take(self.group.join(request, ticket, new_id, self.now_ms))
         return ticket
 
-    def enter(self, **changes: object) -> tuple[str, int]:
+    def enter(self, **changes: Any) -> tuple[str, int]:
         """Join in two steps as a new dynamic member; its id and the ticket of the second join."""
         refused = self.replies.pop(self.join(**changes))
         assert isinstance(refused, MemberIdRequired)
         return refused.member_id, self.join(refused.member_id, **changes)
 
     def sync(
-        self, member_id: str, assignments: dict[str, bytes] | None = None, **changes: object
+        self, member_id: str, assignments: dict[str, bytes] | None = None, **changes: Any
     ) -> int:
         ticket = next(self._tickets)
         request = SyncRequest(
@@ -76,13 +79,13 @@ class GroupDriver:
             member_id=member_id,
             assignments=assignments or {},
         )
-        request = replace(request, **changes)  # type: ignore[arg-type]
+        request = replace(request, **changes)
         self._take(self.group.sync(request, ticket))
         return ticket
 
-    def heartbeat(self, member_id: str, **changes: object) -> None:
+    def heartbeat(self, member_id: str, **changes: Any) -> None:
         request = HeartbeatRequest(group="g", generation=self.group.generation, member_id=member_id)
-        self.group.heartbeat(replace(request, **changes), self.now_ms)  # type: ignore[arg-type]
+        self.group.heartbeat(replace(request, **changes), self.now_ms)
 
     def leave(self, *members: LeavingMember) -> list[LeftMember]:
         left, outcome = self.group.leave(members, self.now_ms)
@@ -116,7 +119,7 @@ class GroupDriver:
         assert isinstance(result, kind), result
         return result
 
-    def stable(self, size: int, **changes: object) -> list[str]:
+    def stable(self, size: int, **changes: Any) -> list[str]:
         """Make the group stable with that many new dynamic members, the leader first."""
         members: list[str] = []
         for _ in range(size):
