@@ -114,6 +114,7 @@ class App:
         grace_ms = self._config.broker["shutdown.grace.ms"]
         self._context.stopping.set()
         self.broker.stop_waiting()
+        self.coordinator.stop_waiting()
         stops = []
         if self._http is not None:
             stops.append(self._http.stop(grace_ms))
