@@ -36,8 +36,8 @@ class GatedDisk(Disk):
     def __init__(self, kind: type[GatedFile]) -> None:
         self._kind = kind
 
-    def open(self, path: str) -> File:
-        plain = super().open(path)
+    def open(self, path: str, *, create: bool = True) -> File:
+        plain = super().open(path, create=create)
         file = self._kind(path, plain.detach())
         return file
 
