@@ -19,8 +19,8 @@ from tidelog.storage.file_names import parse_partition_directory_name, partition
 from tidelog.storage.files import Disk, join
 from tidelog.storage.log import Log, LogPlace
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.recovery import create_log, open_log
-from tidelog.storage.segment import OpenSegments
 
 T = TypeVar("T")
 

@@ -32,6 +32,18 @@ class StoredBatch(NamedTuple):
     data: memoryview
 
 
+def header_at(data: Buffer, at: int, path: str, position: int) -> BatchHeader:
+    """The header at ``at`` in bytes that were read from ``position`` of a file.
+
+    Raises CorruptBatch when it could not be one.
+    """
+    header = read_header(data, at)
+    if header.magic != MAGIC or header.length < HEADER_SIZE - SIZE_PREFIX:
+        reason = f"magic {header.magic} and length {header.length} are no batch"
+        raise CorruptBatch(reason, path, position + at)
+    return header
+
+
 def scan(file: File, position: int, end: int, *, check: bool = False) -> Iterator[StoredBatch]:
     """Each batch from ``position`` to ``end``, read in large chunks; may wait for the disk.
 
@@ -42,10 +54,7 @@ def scan(file: File, position: int, end: int, *, check: bool = False) -> Iterato
         chunk = memoryview(file.read_at(position, min(_CHUNK_BYTES, end - position)))
         used = 0
         while used + HEADER_SIZE <= len(chunk):
-            header = read_header(chunk, used)
-            if header.magic != MAGIC or header.length < HEADER_SIZE - SIZE_PREFIX:
-                reason = f"magic {header.magic} and length {header.length} are no batch"
-                raise CorruptBatch(reason, file.path, position + used)
+            header = header_at(chunk, used, file.path, position)
             if used + header.size > len(chunk):
                 break
             data = chunk[used : used + header.size]

@@ -15,11 +15,11 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from tidelog.storage import file_names
+from tidelog.storage.append_rules import check_keys, check_timestamps
 from tidelog.storage.errors import (
     BatchTooLarge,
     DiskFull,
     InvalidRecord,
-    InvalidTimestamp,
     OffsetOutOfRange,
     WritesStopped,
 )
@@ -27,6 +27,7 @@ from tidelog.storage.file_names import segment_file_name
 from tidelog.storage.files import Disk, File, WritableBuffer, join
 from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.producer_state import ProducerState
 from tidelog.storage.record_batch import (
     BatchHeader,
@@ -38,7 +39,6 @@ from tidelog.storage.record_batch import (
 )
 from tidelog.storage.segment import (
     AppendedBatch,
-    OpenSegments,
     Segment,
     SegmentEnd,
     SegmentInfo,
@@ -192,7 +192,7 @@ class Log:
             if header.is_transactional:
                 raise InvalidRecord("transactional batches are not supported")
             if not settings.append_time:
-                _check_timestamps(header, settings, now_ms)
+                check_timestamps(header, settings, now_ms)
             if header.producer_id >= 0:
                 if len(headers) > 1:
                     raise InvalidRecord("an idempotent producer sends one batch at a time")
@@ -200,7 +200,7 @@ class Log:
                 if batch is not None:
                     repeated = batch.base_offset, batch.last_offset
         if settings.compact:
-            _check_keys(data, headers)
+            check_keys(data, headers)
         return repeated
 
     def _stamp(
@@ -393,27 +393,6 @@ class Log:
                     doomed.append(path + file_names.DELETED)
         self.start_offset = max(self.start_offset, self.segments[0].base_offset)
         return doomed
-
-
-def _check_timestamps(header: BatchHeader, settings: LogSettings, now_ms: int) -> None:
-    if header.max_timestamp - now_ms > settings.timestamp_after_max_ms:
-        limit = settings.timestamp_after_max_ms
-        reason = f"more than message.timestamp.after.max.ms={limit} ahead"
-        raise InvalidTimestamp(header.max_timestamp, now_ms, reason)
-    if now_ms - header.base_timestamp > settings.timestamp_before_max_ms:
-        limit = settings.timestamp_before_max_ms
-        reason = f"more than message.timestamp.before.max.ms={limit} behind"
-        raise InvalidTimestamp(header.base_timestamp, now_ms, reason)
-
-
-def _check_keys(data: WritableBuffer, headers: list[BatchHeader]) -> None:
-    position = index = 0
-    for header in headers:
-        for record in decode_records(data, position=position):
-            if record.key is None:
-                raise InvalidRecord("a compacted topic needs a key in every record", index)
-            index += 1
-        position += header.size
 
 
 def _first_at(records: list[Record], timestamp: int) -> Record | None:

@@ -8,25 +8,19 @@ that a reader in a thread sees a size and an offset that belong together.
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tidelog.storage import file_names
-from tidelog.storage.batch_file import StoredBatch, scan
+from tidelog.storage.batch_file import StoredBatch, header_at, scan
 from tidelog.storage.errors import CorruptBatch, DiskFull, WritesStopped
 from tidelog.storage.file_names import segment_file_name
 from tidelog.storage.files import Buffer, Disk, File, join
 from tidelog.storage.offset_index import OffsetIndex
 from tidelog.storage.record_batch import (
     HEADER_SIZE,
-    MAGIC,
-    SIZE_PREFIX,
-    BatchHeader,
     Record,
     decode_records,
-    read_header,
 )
 from tidelog.storage.time_index import TimeIndex
 
@@ -73,23 +67,6 @@ class _Files(NamedTuple):
     log: File
     offset_index: OffsetIndex
     time_index: TimeIndex
-
-
-class OpenSegments:
-    """Bounds how many sealed segments hold files open at once: least recently used go first."""
-
-    def __init__(self, limit: int = 256) -> None:
-        self._limit = limit
-        self._segments: OrderedDict[Segment, None] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def used(self, segment: Segment) -> None:
-        """Note the use of a sealed segment; may close the files of another."""
-        with self._lock:
-            self._segments[segment] = None
-            self._segments.move_to_end(segment)
-            while len(self._segments) > self._limit:
-                self._segments.popitem(last=False)[0].close_files()
 
 
 class Segment:
@@ -261,7 +238,7 @@ class Segment:
                 return None
             at = 0
             while at + HEADER_SIZE <= len(chunk):
-                header = _header_at(chunk, at, files.log.path, position)
+                header = header_at(chunk, at, files.log.path, position)
                 if header.last_offset >= offset:
                     return position + at
                 at += header.size
@@ -277,7 +254,7 @@ class Segment:
         raw = fetch(position, min(max(max_bytes, HEADER_SIZE), end.size - position))
         if raw is None:
             return None
-        first = _header_at(raw, 0, files.log.path, position)
+        first = header_at(raw, 0, files.log.path, position)
         if first.size > len(raw):
             raw = fetch(position, min(first.size, end.size - position))
             if raw is None:
@@ -290,7 +267,7 @@ class Segment:
         at = max(0, indexed - position)
         next_offset = first.next_offset
         while at + HEADER_SIZE <= len(raw):
-            header = _header_at(raw, at, files.log.path, position)
+            header = header_at(raw, at, files.log.path, position)
             if at + header.size > len(raw):
                 next_offset = header.base_offset
                 break
@@ -301,10 +278,10 @@ class Segment:
 
     def _remember(self, offset: int, position: int) -> None:
         """Keep where a sequential reader will go on."""
-        hints = self._hints
-        if len(hints) >= _HINTS_MAX:
-            hints.pop(next(iter(hints)), None)
-        hints[offset] = position
+        if len(self._hints) >= _HINTS_MAX:
+            # A new table rather than a smaller one: several threads may be here at once.
+            self._hints = {}
+        self._hints[offset] = position
 
     def scan(self, position: int = 0, *, check: bool = False) -> Iterator[StoredBatch]:
         """Each batch from ``position``; waits for the disk. Raises CorruptBatch."""
@@ -320,7 +297,7 @@ class Segment:
             if self.size == 0:
                 return -1
             head = self.files().log.read_at(0, HEADER_SIZE)
-            self._first_timestamp = _header_at(head, 0, self.path(file_names.LOG), 0).max_timestamp
+            self._first_timestamp = header_at(head, 0, self.path(file_names.LOG), 0).max_timestamp
         return self._first_timestamp
 
     @property
@@ -414,11 +391,3 @@ class Segment:
         """Whether the stored indexes could be this segment's."""
         files = self.files()
         return files.offset_index.is_sound(files.log.size) and files.time_index.is_sound()
-
-
-def _header_at(data: Buffer, at: int, path: str, position: int) -> BatchHeader:
-    """A header read from a file, refused when it could not be one."""
-    header = read_header(data, at)
-    if header.magic != MAGIC or header.length < HEADER_SIZE - SIZE_PREFIX:
-        raise CorruptBatch("the bytes are no batch header", path, position + at)
-    return header

@@ -12,9 +12,9 @@ from tidelog.storage.errors import WritesStopped
 from tidelog.storage.files import Disk, File
 from tidelog.storage.log import Log, LogPlace
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.record_batch import encode_batch
 from tidelog.storage.recovery import create_log
-from tidelog.storage.segment import OpenSegments
 
 
 class GatedFile(File):
@@ -38,8 +38,7 @@ class GatedDisk(Disk):
 
     def open(self, path: str, *, create: bool = True) -> File:
         plain = super().open(path, create=create)
-        file = self._kind(path, plain.detach())
-        return file
+        return self._kind(path, plain.detach())
 
 
 @pytest.fixture

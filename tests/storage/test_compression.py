@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import subprocess
@@ -108,20 +109,16 @@ def test_cut_short_data_is_corrupt(codec: int) -> None:
 
 @given(data=st.binary(max_size=300), codec=st.sampled_from(CODECS))
 def test_random_bytes_end_in_our_own_errors(data: bytes, codec: int) -> None:
-    try:
+    with contextlib.suppress(CorruptBatch, DecompressionTooLarge):
         assert len(decompress(codec, data, 4096)) <= 4096
-    except (CorruptBatch, DecompressionTooLarge):
-        pass
 
 
 @given(codec=st.sampled_from(CODECS), at=st.integers(min_value=0), flip=st.integers(1, 255))
 def test_damaged_bytes_end_in_our_own_errors(codec: int, at: int, flip: int) -> None:
     packed = bytearray(compress(codec, TEXT))
     packed[at % len(packed)] ^= flip
-    try:
+    with contextlib.suppress(CorruptBatch, DecompressionTooLarge):
         assert len(decompress(codec, packed, 2 * len(TEXT))) <= 2 * len(TEXT)
-    except (CorruptBatch, DecompressionTooLarge):
-        pass
 
 
 @pytest.mark.parametrize(
@@ -137,10 +134,8 @@ def test_damaged_bytes_end_in_our_own_errors(codec: int, at: int, flip: int) -> 
     ids=["long chunk", "negative chunk", "torn size", "4 GiB raw", "endless varint", "nothing"],
 )
 def test_sizes_that_lie_are_refused_or_empty(lie: bytes) -> None:
-    try:
+    with contextlib.suppress(CorruptBatch):
         assert bytes(decompress(2, lie, 2**40)) == b""
-    except CorruptBatch:
-        pass
 
 
 def test_a_gzip_trailer_that_lies_costs_no_memory() -> None:
