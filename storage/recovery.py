@@ -18,7 +18,7 @@ from tidelog.storage import file_names
 from tidelog.storage.batch_file import find_batch_after
 from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.file_names import parse_segment_file_name, segment_file_name
-from tidelog.storage.files import File, join
+from tidelog.storage.files import Disk, File, join
 from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log import Cut, Log, LogPlace, LogState
 from tidelog.storage.log_settings import LogSettings
@@ -90,7 +90,7 @@ def acknowledge_damage(log: Log) -> None:
     disk = log.place.disk
     for cut in log.cuts:
         if cut.damage and disk.exists(cut.kept_as):
-            disk.rename(cut.kept_as, cut.kept_as.removesuffix(_DAMAGED) + _TORN)
+            disk.rename(cut.kept_as, _free_name(disk, *_cut_from(cut.kept_as), _TORN))
     log.cuts = []
 
 
@@ -197,7 +197,7 @@ def _recover(
             _move_away(place, empty, _TORN)
         del segments[number + 1 :]
         if cut is not None and later and not cut.damage:
-            renamed = cut.kept_as.removesuffix(_TORN) + _DAMAGED
+            renamed = _free_name(place.disk, cut.path, cut.position, _DAMAGED)
             place.disk.rename(cut.kept_as, renamed)
             cut = cut._replace(damage=True, kept_as=renamed)
         return [cut, *later] if cut is not None else later
@@ -249,9 +249,8 @@ def _cut_end(place: LogPlace, segment: Segment, size: int) -> Cut:
         find_batch_after(log, position, size, known, offset) is not None
         for known in range(epoch, max(-1, epoch - 8), -1)
     )
-    kept_as = f"{log.path}.{position}{_DAMAGED if damage else _TORN}"
+    kept_as = _free_name(place.disk, log.path, position, _DAMAGED if damage else _TORN)
     kept = place.disk.open(kept_as)
-    kept.truncate(0)
     _copy(log, kept, position, size)
     kept.sync()
     place.disk.sync_directory(place.directory)
@@ -267,11 +266,21 @@ def _copy(source: File, target: File, position: int, end: int) -> None:
         position += len(chunk)
 
 
+def _free_name(disk: Disk, path: str, position: int, suffix: str) -> str:
+    """A name for what was cut at ``position``: FILE.POSITION or, once taken, FILE.POSITION-N."""
+    name, number = f"{path}.{position}{suffix}", 0
+    while disk.exists(name):
+        number += 1
+        name = f"{path}.{position}-{number}{suffix}"
+    return name
+
+
 def _move_away(place: LogPlace, segment: Segment, suffix: str) -> Cut:
     """Take a whole segment out of the log; its bytes are kept, its indexes go."""
     path = segment.path(file_names.LOG)
-    kept_as = f"{path}.0{suffix}"
+    kept_as = _free_name(place.disk, path, 0, suffix)
     size = place.disk.size(path)
+    segment.sync()
     segment.close_files()
     place.disk.rename(path, kept_as)
     place.disk.remove(segment.path(file_names.OFFSET_INDEX))
@@ -284,11 +293,15 @@ def _damage_kept(place: LogPlace, sizes: dict[str, int]) -> list[Cut]:
     damage = []
     for name, size in sizes.items():
         if name.endswith(_DAMAGED):
-            stem, _, position = name.removesuffix(_DAMAGED).rpartition(".")
-            path = join(place.directory, stem)
-            kept_as = join(place.directory, name)
-            damage.append(Cut(path, int(position), size, kept_as, True))
+            path, position = _cut_from(join(place.directory, name))
+            damage.append(Cut(path, position, size, join(place.directory, name), True))
     return damage
+
+
+def _cut_from(kept_as: str) -> tuple[str, int]:
+    """The file and the position from which a ``.damaged.cut`` file was cut."""
+    path, _, place = kept_as.removesuffix(_DAMAGED).rpartition(".")
+    return path, int(place.partition("-")[0])
 
 
 def _read_epochs(place: LogPlace) -> LeaderEpochs:

@@ -374,6 +374,9 @@ class LogMachine(RuleBasedStateMachine):
         assert self.end_offset == end_offset
         for cut in self.log.cuts:
             assert Path(cut.kept_as).stat().st_size == cut.bytes > 0
+        kept = set(self.directory.glob("*.cut"))
+        assert len(kept) >= len(self.cut_files)
+        self.cut_files = kept
 
     @rule(source=st.randoms(use_true_random=False))
     def fail_to_sync(self, source: random.Random) -> None:
