@@ -186,6 +186,14 @@ class Partition:
         self._services.cache.put(self.log_id, base_offset, next_offset, data, token=token)
         return self._fetched([data], next_offset, offset)
 
+    def nothing_at(self, offset: int) -> Fetched:
+        """An empty answer for an offset. Raises OffsetOutOfRange."""
+        log = self.log
+        end = log.end_offset
+        if not log.start_offset <= offset <= end:
+            raise OffsetOutOfRange(offset, log.start_offset, end)
+        return Fetched([], 0, offset, log.start_offset, end, end)
+
     def _cached(self, offset: int, max_bytes: int) -> Fetched | None:
         if not self.log.start_offset <= offset < self.log.end_offset:
             return None

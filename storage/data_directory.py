@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from tidelog.storage import file_names
 from tidelog.storage.checkpoints import decode_checkpoint, encode_checkpoint
 from tidelog.storage.errors import DirectoryUnreadable
-from tidelog.storage.files import DirectoryLock, Disk, join
+from tidelog.storage.files import DirectoryLock, Disk, Space, join
 from tidelog.storage.recovery import LastKnown
 
 _VERSION = "1"
@@ -83,6 +83,10 @@ class DataDirectory:
         """Replace the checkpoint of start offsets that lie above their first segment's base."""
         path = join(self.path, file_names.START_OFFSETS)
         self.disk.write_atomically(path, encode_checkpoint(offsets))
+
+    def space(self) -> Space:
+        """Of the file system that holds the directory."""
+        return self.disk.space(self.path)
 
     def mark_clean(self) -> None:
         """Say that every log was closed in order; the last thing written."""

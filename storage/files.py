@@ -15,6 +15,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tidelog.storage.errors import DirectoryInUse, DirectoryUnreadable, DiskFull, WritesStopped
 
@@ -170,6 +171,11 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def space(self, path: str) -> Space:
+        """The file system that holds ``path``."""
+        found = os.statvfs(path)
+        return Space(found.f_frsize * found.f_blocks, found.f_frsize * found.f_bavail)
+
     def read_bytes(self, path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
@@ -205,6 +211,13 @@ class Disk:
             raise
         self.rename(temporary, path)
         self.sync_directory(os.path.dirname(path))
+
+
+class Space(NamedTuple):
+    """Bytes of a file system."""
+
+    total: int
+    usable: int
 
 
 class DirectoryLock:
@@ -255,6 +268,7 @@ __all__: Sequence[str] = (
     "DirectoryLock",
     "Disk",
     "File",
+    "Space",
     "allow_open_files",
     "join",
 )

@@ -1,0 +1,221 @@
+"""Responses as bytes, by the schemas that kio generated from Kafka's own definitions.
+
+A handler answers with a plain dict that has the fields of every version it serves; here the
+fields of the version at hand are picked and written. Fields that the dict leaves out have the
+schema's default, or zero, empty, null. Record bytes are passed on as they are, never copied.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import types
+import typing
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from tidelog.api.kafka.framing import Buffer
+
+Values = Mapping[str, Any]
+_NO_UUID = bytes(16)
+_KEEP_APART = 512
+
+_FIXED = {
+    "int8": struct.Struct(">b"),
+    "int16": struct.Struct(">h"),
+    "int32": struct.Struct(">i"),
+    "int64": struct.Struct(">q"),
+    "uint16": struct.Struct(">H"),
+    "uint32": struct.Struct(">I"),
+    "float64": struct.Struct(">d"),
+    "bool": struct.Struct(">?"),
+    "error_code": struct.Struct(">h"),
+    "timedelta_i32": struct.Struct(">i"),
+    "timedelta_i64": struct.Struct(">q"),
+    "datetime_i64": struct.Struct(">q"),
+}
+
+
+class Output:
+    """Bytes in the making: small pieces in one buffer, large ones kept as they are."""
+
+    def __init__(self, head: bytearray) -> None:
+        self.parts: list[Buffer] = [head]
+        self.tail = head
+
+    def pass_on(self, data: Sequence[Buffer]) -> None:
+        """Add buffers without copying the large ones."""
+        for buffer in data:
+            if len(buffer) < _KEEP_APART:
+                self.tail += buffer
+            else:
+                self.tail = bytearray()
+                self.parts += (buffer, self.tail)
+
+    def finished(self) -> list[Buffer]:
+        """The parts, without an empty last one."""
+        return self.parts if len(self.tail) or len(self.parts) == 1 else self.parts[:-1]
+
+
+Write = Callable[[Output, Any], None]
+
+
+def write_varint(tail: bytearray, value: int) -> None:
+    """An unsigned varint."""
+    while value > 0x7F:
+        tail.append(value & 0x7F | 0x80)
+        value >>= 7
+    tail.append(value)
+
+
+@cache
+def writer(entity: type) -> Write:
+    """Writes a dict as ``entity``, a class of kio's schema."""
+    flexible: bool = entity.__flexible__  # type: ignore[attr-defined]
+    plain: list[tuple[str, Write, Any]] = []
+    tagged: list[tuple[int, str, Write, Any]] = []
+    for field in dataclasses.fields(entity):
+        default = _default(field)
+        tag = field.metadata.get("tag")
+        write = _field_writer(field, flexible)
+        if tag is None:
+            plain.append((field.name, write, default))
+        else:
+            tagged.append((tag, field.name, write, default))
+    tagged.sort(key=lambda entry: entry[0])
+
+    def write_entity(out: Output, values: Values) -> None:
+        get = values.get
+        for name, write, default in plain:
+            write(out, get(name, default))
+        if flexible:
+            _write_tags(out, values, tagged)
+
+    return write_entity
+
+
+def _write_tags(out: Output, values: Values, tagged: list[tuple[int, str, Write, Any]]) -> None:
+    given = [entry for entry in tagged if entry[1] in values]
+    write_varint(out.tail, len(given))
+    for tag, name, write, _ in given:
+        inner = Output(bytearray())
+        write(inner, values[name])
+        write_varint(out.tail, tag)
+        write_varint(out.tail, len(inner.tail))
+        out.tail += inner.tail
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """What is written when the handler does not say."""
+    if field.default is not dataclasses.MISSING:
+        value = field.default
+        if dataclasses.is_dataclass(value):
+            return None
+        if value is None and field.metadata.get("kafka_type") in _FIXED:
+            return -1
+        return value if not hasattr(value, "total_seconds") else 0
+    inner, is_array, nullable = _shape(field.type)
+    if nullable:
+        return -1 if field.metadata.get("kafka_type") in _FIXED and not is_array else None
+    if is_array:
+        return ()
+    kind = field.metadata.get("kafka_type")
+    if kind in _FIXED:
+        return 0
+    return {"string": "", "bytes": b"", "records": ()}.get(str(kind), {} if inner else None)
+
+
+def _shape(kind: Any) -> tuple[type | None, bool, bool]:
+    """The entity class in a field's type if any, whether it is an array, whether nullable."""
+    nullable = False
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        options = [option for option in typing.get_args(kind) if option is not types.NoneType]
+        nullable, kind = True, options[0]
+    is_array = typing.get_origin(kind) is tuple
+    if is_array:
+        kind = typing.get_args(kind)[0]
+        if typing.get_origin(kind) in (types.UnionType, typing.Union):
+            nullable, kind = True, typing.get_args(kind)[0]
+    return kind if dataclasses.is_dataclass(kind) else None, is_array, nullable  # type: ignore[return-value]
+
+
+def _field_writer(field: dataclasses.Field[Any], flexible: bool) -> Write:
+    entity, is_array, nullable = _shape(field.type)
+    if entity is not None:
+        one = writer(entity)
+        if nullable and not is_array:
+            one = _nullable_entity(one)
+    else:
+        one = _primitive(field.metadata["kafka_type"], flexible)
+    if not is_array:
+        return one
+
+    def write_array(out: Output, items: Sequence[Any] | None) -> None:
+        if items is None:
+            out.tail += b"\0" if flexible else b"\xff\xff\xff\xff"
+            return
+        if flexible:
+            write_varint(out.tail, len(items) + 1)
+        else:
+            out.tail += len(items).to_bytes(4, "big")
+        for item in items:
+            one(out, item)
+
+    return write_array
+
+
+def _nullable_entity(write: Write) -> Write:
+    def write_nullable(out: Output, values: Values | None) -> None:
+        if values is None:
+            out.tail += b"\xff"
+        else:
+            out.tail += b"\x01"
+            write(out, values)
+
+    return write_nullable
+
+
+def _primitive(kind: str, flexible: bool) -> Write:
+    fixed = _FIXED.get(kind)
+    if fixed is not None:
+        pack = fixed.pack
+
+        def write_fixed(out: Output, value: Any) -> None:
+            out.tail += pack(value)
+
+        return write_fixed
+    if kind == "uuid":
+        return _write_uuid
+    if kind == "records":
+        return _write_records_compact if flexible else _write_records
+    length_size = 2 if kind == "string" else 4
+
+    def write_text(out: Output, value: str | bytes | None) -> None:
+        if value is None:
+            out.tail += b"\0" if flexible else b"\xff" * length_size
+            return
+        data = value.encode() if isinstance(value, str) else value
+        if flexible:
+            write_varint(out.tail, len(data) + 1)
+        else:
+            out.tail += len(data).to_bytes(length_size, "big")
+        out.tail += data
+
+    return write_text
+
+
+def _write_uuid(out: Output, value: uuid.UUID | None) -> None:
+    out.tail += _NO_UUID if value is None else value.bytes
+
+
+def _write_records(out: Output, data: Sequence[Buffer] | None) -> None:
+    size = -1 if data is None else sum(map(len, data))
+    out.tail += size.to_bytes(4, "big", signed=True)
+    out.pass_on(data or ())
+
+
+def _write_records_compact(out: Output, data: Sequence[Buffer] | None) -> None:
+    write_varint(out.tail, 0 if data is None else sum(map(len, data)) + 1)
+    out.pass_on(data or ())

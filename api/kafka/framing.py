@@ -1,0 +1,105 @@
+"""Frames of the Kafka protocol: four bytes of length, then that many bytes. Pure.
+
+A request's frame begins with its header: api key int16, api version int16, correlation id int32,
+client id nullable string; from version 2 of the header tagged fields follow.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+_LENGTH = struct.Struct(">i")
+_HEADER = struct.Struct(">hhih")
+_CORRELATION = struct.Struct(">i")
+LENGTH_SIZE = 4
+HEADER_SIZE_MIN = _HEADER.size
+
+Buffer = bytes | bytearray | memoryview
+
+
+class ProtocolError(Exception):
+    """Bytes that are not the protocol; the connection ends."""
+
+
+class RequestHeader(NamedTuple):
+    """``size`` is where the body begins, without the tagged fields of a flexible header."""
+
+    api_key: int
+    api_version: int
+    correlation_id: int
+    client_id: str | None
+    size: int
+
+
+def frame_size(buffer: Buffer, position: int, available: int, limit: int) -> int | None:
+    """Bytes of the frame at ``position``, its length field included; None: not known yet.
+
+    Raises ProtocolError for a length that is negative, too small or beyond ``limit``.
+    """
+    if available < LENGTH_SIZE:
+        return None
+    (length,) = _LENGTH.unpack_from(buffer, position)
+    if not HEADER_SIZE_MIN <= length <= limit:
+        raise ProtocolError(f"a frame of {length} bytes; {HEADER_SIZE_MIN} to {limit} are allowed")
+    return int(length) + LENGTH_SIZE
+
+
+def read_header(frame: Buffer) -> RequestHeader:
+    """The header of a frame without its length. Raises ProtocolError."""
+    if len(frame) < HEADER_SIZE_MIN:
+        raise ProtocolError("the frame ends inside the request header")
+    api_key, version, correlation_id, length = _HEADER.unpack_from(frame)
+    if length < 0:
+        return RequestHeader(api_key, version, correlation_id, None, _HEADER.size)
+    end = _HEADER.size + length
+    if end > len(frame):
+        raise ProtocolError("the client id does not fit the frame")
+    try:
+        client_id = bytes(frame[_HEADER.size : end]).decode()
+    except UnicodeDecodeError as error:
+        raise ProtocolError("the client id is not UTF-8") from error
+    return RequestHeader(api_key, version, correlation_id, client_id, end)
+
+
+def skip_tags(frame: Buffer, position: int) -> int:
+    """The position after a section of tagged fields. Raises ProtocolError."""
+    count, position = read_varint(frame, position)
+    for _ in range(count):
+        _, position = read_varint(frame, position)
+        size, position = read_varint(frame, position)
+        position += size
+        if position > len(frame):
+            raise ProtocolError("a tagged field does not fit the frame")
+    return position
+
+
+def read_varint(frame: Buffer, position: int) -> tuple[int, int]:
+    """An unsigned varint of up to 32 bits and the position after it. Raises ProtocolError."""
+    value = shift = 0
+    while True:
+        if position >= len(frame) or shift > 28:
+            raise ProtocolError("a varint does not end")
+        byte = frame[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def response_head(correlation_id: int, *, flexible: bool) -> bytearray:
+    """Room for the length, and the response header; ``finish`` fills in the length."""
+    head = bytearray(LENGTH_SIZE)
+    head += _CORRELATION.pack(correlation_id)
+    if flexible:
+        head.append(0)
+    return head
+
+
+def finish(parts: list[Buffer]) -> list[Buffer]:
+    """Write the length into the first part; it counts all that follows it."""
+    first = parts[0]
+    assert isinstance(first, bytearray)
+    _LENGTH.pack_into(first, 0, sum(map(len, parts)) - LENGTH_SIZE)
+    return parts

@@ -1,0 +1,43 @@
+"""ApiVersions, 0-4: computed from the table of what is served.
+
+The response header is always version 0, and an unknown version is answered in version 0 with the
+list (KIP-511).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tidelog.api.kafka.apis import APIS
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42
+_SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?\Z")
+
+
+def handle(call: Call, request: Any) -> Values:
+    """``request`` None: the version was unknown."""
+    error = 0
+    if request is None:
+        error = _UNSUPPORTED_VERSION
+    elif call.version >= 3 and not (
+        _SOFTWARE.match(request.client_software_name)
+        and _SOFTWARE.match(request.client_software_version)
+    ):
+        error = _INVALID_REQUEST
+    return {
+        "error_code": error,
+        "api_keys": [
+            {
+                "api_key": api.key,
+                "min_version": api.min_version
+                if api.advertised_min is None
+                else api.advertised_min,
+                "max_version": api.max_version,
+            }
+            for api in APIS.values()
+        ],
+        "finalized_features_epoch": 0,
+    }

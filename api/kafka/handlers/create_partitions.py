@@ -1,0 +1,35 @@
+"""CreatePartitions, 0-3: raise a topic's number of partitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import NODE_ID, code_of
+from tidelog.api.kafka.peer import Call
+
+_INVALID_REPLICA_ASSIGNMENT = 39
+
+
+async def handle(call: Call, request: Any) -> Values:
+    """One answer for each topic."""
+    return {"results": [await _raise(call, one, request.validate_only) for one in request.topics]}
+
+
+async def _raise(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]:
+    try:
+        present = len(call.broker.topic(asked.name).partitions)
+        if asked.assignments is not None and (
+            len(asked.assignments) != asked.count - present
+            or any(tuple(one.broker_ids) != (NODE_ID,) for one in asked.assignments)
+        ):
+            message = f"each new partition is assigned to broker {NODE_ID}"
+            return {
+                "name": asked.name,
+                "error_code": _INVALID_REPLICA_ASSIGNMENT,
+                "error_message": message,
+            }
+        await call.broker.add_partitions(asked.name, asked.count, validate_only=validate_only)
+    except Exception as error:
+        return {"name": asked.name, "error_code": code_of(error), "error_message": str(error)}
+    return {"name": asked.name, "error_code": 0}

@@ -1,0 +1,23 @@
+"""DeleteGroups, 0-2: groups without members, with their offsets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.consumer_groups.errors import GroupError
+
+
+async def handle(call: Call, request: Any) -> Values:
+    """One answer for each group."""
+    results = []
+    for group in request.groups_names:
+        code = 0
+        try:
+            await call.coordinator.delete(group)
+        except GroupError as error:
+            code = code_of(error)
+        results.append({"group_id": group, "error_code": code})
+    return {"results": results}

@@ -1,0 +1,27 @@
+"""DescribeCluster, 0-2: one broker, which is its own controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import NODE_ID, this_broker
+from tidelog.api.kafka.peer import Call
+
+_BROKERS = 1
+_UNSUPPORTED_ENDPOINT_TYPE, _MISMATCHED_ENDPOINT_TYPE = 115, 114
+
+
+def handle(call: Call, request: Any) -> Values:
+    """Controllers cannot be asked for here: there is no separate one."""
+    kind = getattr(request, "endpoint_type", _BROKERS)
+    if kind != _BROKERS:
+        code = _MISMATCHED_ENDPOINT_TYPE if kind == 2 else _UNSUPPORTED_ENDPOINT_TYPE
+        return {"error_code": code, "error_message": "this is a broker", "cluster_id": ""}
+    return {
+        "error_code": 0,
+        "endpoint_type": kind,
+        "cluster_id": call.broker.cluster_id,
+        "controller_id": NODE_ID,
+        "brokers": [this_broker(call)],
+    }

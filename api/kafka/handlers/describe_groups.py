@@ -1,0 +1,52 @@
+"""DescribeGroups, 0-6: members and assignments of classic groups.
+
+A group that is not there is Dead; from version 6 it is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.consumer_groups.errors import GroupError, UnknownGroup
+
+
+def handle(call: Call, request: Any) -> Values:
+    """One answer for each group."""
+    return {"groups": [_describe(call, group) for group in request.groups]}
+
+
+def _describe(call: Call, name: str) -> dict[str, Any]:
+    try:
+        group = call.coordinator.describe(name)
+    except UnknownGroup as error:
+        code = code_of(error) if call.version >= 6 else 0
+        message = str(error) if code else None
+        return {
+            "error_code": code,
+            "error_message": message,
+            "group_id": name,
+            "group_state": "Dead",
+        }
+    except GroupError as error:
+        return {"error_code": code_of(error), "error_message": str(error), "group_id": name}
+    return {
+        "error_code": 0,
+        "group_id": name,
+        "group_state": group.state,
+        "protocol_type": group.protocol_type,
+        "protocol_data": group.protocol,
+        "members": [
+            {
+                "member_id": member.member_id,
+                "group_instance_id": member.instance_id,
+                "client_id": member.client_id,
+                "client_host": member.client_host,
+                "member_metadata": member.metadata,
+                "member_assignment": member.assignment,
+            }
+            for member in group.members
+        ],
+    }

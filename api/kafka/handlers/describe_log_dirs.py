@@ -1,0 +1,43 @@
+"""DescribeLogDirs, 1-5: the bytes of each partition in the one data directory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+
+def handle(call: Call, request: Any) -> Values:
+    """All partitions, or those asked for."""
+    wanted = None
+    if request.topics is not None:
+        wanted = {one.topic: set(one.partitions) for one in request.topics}
+    topics = []
+    for topic in call.broker.topics():
+        if wanted is not None and topic.name not in wanted:
+            continue
+        partitions: list[dict[str, Any]] = [
+            {
+                "partition_index": partition.index,
+                "partition_size": partition.size_bytes,
+                "offset_lag": 0,
+                "is_future_key": False,
+            }
+            for partition in topic.partitions
+            if wanted is None or partition.index in wanted[topic.name]
+        ]
+        topics.append({"name": topic.name, "partitions": partitions})
+    space = call.broker.store.directory.space()
+    return {
+        "error_code": 0,
+        "results": [
+            {
+                "error_code": 0,
+                "log_dir": call.broker.data_dir,
+                "topics": topics,
+                "total_bytes": space.total,
+                "usable_bytes": space.usable,
+            }
+        ],
+    }

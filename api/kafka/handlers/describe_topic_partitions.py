@@ -1,0 +1,71 @@
+"""DescribeTopicPartitions, 0: topics in order of name, a bounded number of partitions at a time.
+
+The cursor of an answer names the first partition that did not fit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import NODE_ID, code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.broker.errors import BrokerError
+from tidelog.broker.topic import Topic
+
+_LIMIT_MAX = 2000
+
+
+def handle(call: Call, request: Any) -> Values:
+    """All topics where none is named, from the cursor on."""
+    names = sorted({one.name for one in request.topics})
+    names = names or [topic.name for topic in call.broker.topics()]
+    first = 0
+    if request.cursor is not None:
+        first = max(0, request.cursor.partition_index)
+        names = [name for name in names if name >= request.cursor.topic_name]
+        if names and names[0] != request.cursor.topic_name:
+            first = 0
+    room = max(1, min(request.response_partition_limit, _LIMIT_MAX))
+    topics: list[dict[str, Any]] = []
+    cursor = None
+    for name in names:
+        try:
+            topic = call.broker.topic(name)
+        except BrokerError as error:
+            topics.append({"error_code": code_of(error), "name": name})
+            first = 0
+            continue
+        if room == 0:
+            cursor = {"topic_name": name, "partition_index": 0}
+            break
+        last = min(len(topic.partitions), first + room)
+        topics.append(_describe(topic, first, last))
+        room -= last - first
+        if last < len(topic.partitions):
+            cursor = {"topic_name": name, "partition_index": last}
+            break
+        first = 0
+    return {"topics": topics, "next_cursor": cursor}
+
+
+def _describe(topic: Topic, first: int, last: int) -> dict[str, Any]:
+    return {
+        "error_code": 0,
+        "name": topic.name,
+        "topic_id": topic.id,
+        "is_internal": topic.internal,
+        "partitions": [
+            {
+                "error_code": 0,
+                "partition_index": partition.index,
+                "leader_id": NODE_ID,
+                "leader_epoch": partition.leader_epoch,
+                "replica_nodes": (NODE_ID,),
+                "isr_nodes": (NODE_ID,),
+                "eligible_leader_replicas": (),
+                "last_known_elr": (),
+            }
+            for partition in topic.partitions[first:last]
+        ],
+    }

@@ -1,0 +1,186 @@
+"""Fetch, 4-18: whole stored batches, at least one, as they are on disk.
+
+Sessions are declined (session id 0), so every request names all its partitions. From version 12
+on a partition without data has empty, not null, records; from 13 on topics go by id. A fetch
+that finds too little waits and is woken by the append that satisfies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of, milliseconds, topic_fields, topic_of
+from tidelog.api.kafka.peer import Call
+from tidelog.broker.errors import BrokerError
+from tidelog.broker.partition import Fetched, Partition
+from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.errors import StorageError
+
+_FENCED_LEADER_EPOCH, _UNKNOWN_LEADER_EPOCH = 74, 75
+_FETCH_SESSION_ID_NOT_FOUND = 70
+_RESPONSE_OVERHEAD = 1024
+
+
+class _Asked(NamedTuple):
+    """One partition of the request; ``partition`` None where ``error`` says why."""
+
+    entry: Any
+    topic: Any
+    partition: Partition | None
+    error: int
+
+
+def handle(call: Call, request: Any) -> Values | Coroutine[Any, Any, Values]:
+    """Answer at once where that needs no waiting."""
+    if getattr(request, "session_id", 0) != 0:
+        return {"error_code": _FETCH_SESSION_ID_NOT_FOUND}
+    asked = [_look_up(call, topic, entry) for topic in request.topics for entry in topic.partitions]
+    answers: list[dict[str, Any]] = []
+    if not _read_now(call, request, asked, answers):
+        return _read(call, request, asked)
+    if _is_enough(request, answers):
+        return _values(asked, answers)
+    return _wait(call, request, asked)
+
+
+def _look_up(call: Call, topic: Any, entry: Any) -> _Asked:
+    try:
+        partition = topic_of(call, topic, "topic").partition(entry.partition)
+    except BrokerError as error:
+        return _Asked(entry, topic, None, code_of(error))
+    epoch = getattr(entry, "current_leader_epoch", -1)
+    code = 0
+    if epoch > partition.leader_epoch:
+        code = _UNKNOWN_LEADER_EPOCH
+    elif 0 <= epoch < partition.leader_epoch:
+        code = _FENCED_LEADER_EPOCH
+    return _Asked(entry, topic, None if code else partition, code)
+
+
+def _budget(call: Call, request: Any) -> int:
+    limit: int = call.broker.settings["fetch.max.bytes"]
+    return min(getattr(request, "max_bytes", limit), limit)
+
+
+def _room(budget: int, asked: _Asked, taken: int) -> int:
+    """Bytes to read for a partition; 0: nothing more, unless nothing was found yet."""
+    left = budget - taken
+    if left <= 0 and taken:
+        return 0
+    return max(1, min(left, asked.entry.partition_max_bytes))
+
+
+def _read_now(call: Call, request: Any, asked: list[_Asked], answers: list[dict[str, Any]]) -> bool:
+    """Read what needs no waiting for the disk; False where something does."""
+    budget, taken = _budget(call, request), 0
+    for one in asked:
+        if one.partition is None:
+            answers.append(_error(one, one.error))
+            continue
+        room = _room(budget, one, taken)
+        try:
+            if room:
+                fetched = one.partition.read_now(one.entry.fetch_offset, room)
+                if fetched is None:
+                    return False
+            else:
+                fetched = one.partition.nothing_at(one.entry.fetch_offset)
+        except StorageError as error:
+            answers.append(_error(one, code_of(error)))
+            continue
+        taken += fetched.size
+        answers.append(_answer(one, fetched))
+    return True
+
+
+async def _read(call: Call, request: Any, asked: list[_Asked]) -> Values:
+    """As ``_read_now``, waiting for the disk; then wait for data where there is too little."""
+    answers = await _read_all(call, request, asked)
+    if _is_enough(request, answers):
+        return _values(asked, answers)
+    return await _wait(call, request, asked)
+
+
+async def _read_all(call: Call, request: Any, asked: list[_Asked]) -> list[dict[str, Any]]:
+    budget, taken = _budget(call, request), 0
+    answers = []
+    for one in asked:
+        if one.partition is None:
+            answers.append(_error(one, one.error))
+            continue
+        room = _room(budget, one, taken)
+        try:
+            if room:
+                fetched = await one.partition.read(one.entry.fetch_offset, room)
+            else:
+                fetched = one.partition.nothing_at(one.entry.fetch_offset)
+        except StorageError as error:
+            answers.append(_error(one, code_of(error)))
+            continue
+        taken += fetched.size
+        answers.append(_answer(one, fetched))
+    return answers
+
+
+async def _wait(call: Call, request: Any, asked: list[_Asked]) -> Values:
+    """Wait for ``min_bytes`` or the time-out, then answer with what is there."""
+    with DataWaiter() as waiter:
+        for one in asked:
+            if one.partition is not None:
+                waiter.watch(one.partition)
+        answers = await _read_all(call, request, asked)
+        if _is_enough(request, answers) or call.broker.closing:
+            return _values(asked, answers)
+        waiter.rearm(request.min_bytes - _size(answers))
+        woken = await waiter.wait(milliseconds(request.max_wait))
+    if not woken:
+        return _values(asked, answers)
+    return _values(asked, await _read_all(call, request, asked))
+
+
+def _size(answers: list[dict[str, Any]]) -> int:
+    return sum(sum(map(len, answer["records"])) for answer in answers)
+
+
+def _is_enough(request: Any, answers: list[dict[str, Any]]) -> bool:
+    """Kafka answers at once with enough data, with any error, or when told not to wait."""
+    return (
+        not answers
+        or milliseconds(request.max_wait) <= 0
+        or any(answer["error_code"] for answer in answers)
+        or _size(answers) >= request.min_bytes
+    )
+
+
+def _answer(one: _Asked, fetched: Fetched) -> dict[str, Any]:
+    return {
+        "partition_index": one.entry.partition,
+        "error_code": 0,
+        "high_watermark": fetched.high_watermark,
+        "last_stable_offset": fetched.last_stable_offset,
+        "log_start_offset": fetched.start_offset,
+        "records": fetched.data,
+    }
+
+
+def _error(one: _Asked, code: int) -> dict[str, Any]:
+    return {
+        "partition_index": one.entry.partition,
+        "error_code": code,
+        "high_watermark": -1,
+        "records": (),
+    }
+
+
+def _values(asked: list[_Asked], answers: list[dict[str, Any]]) -> Values:
+    """Answers by topic, in the order of the request."""
+    responses: list[dict[str, Any]] = []
+    last: Any = None
+    for one, answer in zip(asked, answers, strict=True):
+        if one.topic is not last:
+            last = one.topic
+            responses.append({**topic_fields(one.topic, "topic"), "partitions": []})
+        responses[-1]["partitions"].append(answer)
+    return {"responses": responses}

@@ -1,0 +1,27 @@
+"""Heartbeat, 0-4: the member lives; the error says when it has to join again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.consumer_groups.errors import GroupError
+from tidelog.consumer_groups.membership import HeartbeatRequest
+
+
+def handle(call: Call, request: Any) -> Values:
+    """Nothing but an error code."""
+    try:
+        call.coordinator.heartbeat(
+            HeartbeatRequest(
+                group=request.group_id,
+                generation=request.generation_id,
+                member_id=request.member_id,
+                instance_id=getattr(request, "group_instance_id", None),
+            )
+        )
+    except GroupError as error:
+        return {"error_code": code_of(error)}
+    return {"error_code": 0}

@@ -1,0 +1,68 @@
+"""IncrementalAlterConfigs, 0-1: set, delete, append to or subtract from settings of topics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.broker.errors import InvalidSetting
+from tidelog.broker.settings import find
+from tidelog.broker.topic_settings import TOPIC_SETTINGS, TopicSettings
+
+_SET, _DELETE, _APPEND, _SUBTRACT = range(4)
+_TOPIC = 2
+_INVALID_REQUEST = 42
+
+
+async def handle(call: Call, request: Any) -> Values:
+    """One answer for each resource; all changes of a resource or none."""
+    answers = []
+    for resource in request.resources:
+        code, message = await _alter(call, resource, request.validate_only)
+        answers.append(
+            {
+                "error_code": code,
+                "error_message": message,
+                "resource_type": resource.resource_type,
+                "resource_name": resource.resource_name,
+            }
+        )
+    return {"responses": answers}
+
+
+async def _alter(call: Call, resource: Any, validate_only: bool) -> tuple[int, str | None]:
+    if resource.resource_type != _TOPIC:
+        return _INVALID_REQUEST, "only settings of topics can be changed while the broker runs"
+    names = [config.name for config in resource.configs]
+    if len(set(names)) < len(names):
+        return _INVALID_REQUEST, "a setting stands twice in the request"
+    try:
+        topic = call.broker.topic(resource.resource_name)
+        changes = {config.name: _changed(topic.settings, config) for config in resource.configs}
+        await call.broker.alter_topic(topic.name, changes, validate_only=validate_only)
+    except Exception as error:
+        return code_of(error), str(error)
+    return 0, None
+
+
+def _changed(settings: TopicSettings, config: Any) -> str | None:
+    """The new text of a setting, None to reset it. Raises InvalidSetting."""
+    name, value = config.name, config.value
+    setting = find(TOPIC_SETTINGS, name, value)
+    if config.config_operation == _DELETE:
+        return None
+    if value is None:
+        raise InvalidSetting(name, value, "a value is needed")
+    if config.config_operation == _SET:
+        return str(value)
+    if setting.kind != "list":
+        raise InvalidSetting(name, value, "only lists can be appended to or subtracted from")
+    given = [part.strip() for part in value.split(",") if part.strip()]
+    present = list(settings[name])
+    if config.config_operation == _APPEND:
+        return ",".join([*present, *(part for part in given if part not in present)])
+    if config.config_operation == _SUBTRACT:
+        return ",".join(part for part in present if part not in given)
+    raise InvalidSetting(name, value, f"operation {config.config_operation} is unknown")

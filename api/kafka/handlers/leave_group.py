@@ -1,0 +1,34 @@
+"""LeaveGroup, 0-5: one member, from version 3 several, each with its own answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.consumer_groups.errors import GroupError
+from tidelog.consumer_groups.membership import LeavingMember
+
+
+async def handle(call: Call, request: Any) -> Values:
+    """Before version 3 the member's error is the answer's."""
+    if call.version < 3:
+        members = [LeavingMember(request.member_id, None)]
+    else:
+        members = [LeavingMember(one.member_id, one.group_instance_id) for one in request.members]
+    try:
+        left = await call.coordinator.leave(request.group_id, members)
+    except GroupError as error:
+        return {"error_code": code_of(error)}
+    answers = [
+        {
+            "member_id": one.member_id,
+            "group_instance_id": one.instance_id,
+            "error_code": 0 if one.error is None else code_of(one.error),
+        }
+        for one in left
+    ]
+    if call.version < 3:
+        return {"error_code": answers[0]["error_code"]}
+    return {"error_code": 0, "members": answers}

@@ -1,0 +1,49 @@
+"""ListOffsets, 1-11: latest (-1), earliest (-2), of the largest timestamp (-3), or by time.
+
+Without tiered storage the earliest local offset (-4) is the earliest, and there is no latest
+tiered one (-5, -6).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.broker.partition import Partition
+
+_LATEST, _EARLIEST, _LARGEST, _EARLIEST_LOCAL = -1, -2, -3, -4
+
+
+async def handle(call: Call, request: Any) -> Values:
+    """One answer for each partition."""
+    topics = []
+    for topic in request.topics:
+        partitions = [await _answer(call, topic.name, entry) for entry in topic.partitions]
+        topics.append({"name": topic.name, "partitions": partitions})
+    return {"topics": topics}
+
+
+async def _answer(call: Call, topic: str, entry: Any) -> dict[str, Any]:
+    index = {"partition_index": entry.partition_index}
+    try:
+        partition = call.broker.topic(topic).partition(entry.partition_index)
+        offset, timestamp = await _find(partition, entry.timestamp)
+    except Exception as error:
+        return {**index, "error_code": code_of(error), "timestamp": -1, "offset": -1}
+    epoch = partition.leader_epoch if offset >= 0 else -1
+    return {**index, "timestamp": timestamp, "offset": offset, "leader_epoch": epoch}
+
+
+async def _find(partition: Partition, timestamp: int) -> tuple[int, int]:
+    """Offset and timestamp, -1 for what there is not."""
+    if timestamp == _LATEST:
+        return partition.high_watermark, -1
+    if timestamp in (_EARLIEST, _EARLIEST_LOCAL):
+        return partition.start_offset, -1
+    if timestamp == _LARGEST:
+        return await partition.offset_of_largest_timestamp() or (-1, -1)
+    if timestamp < 0:
+        return -1, -1
+    return await partition.offset_for_timestamp(timestamp) or (-1, -1)

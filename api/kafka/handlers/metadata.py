@@ -1,0 +1,64 @@
+"""Metadata, 0-13: topics by name (or by id from 10), the one broker, auto-creation.
+
+Null topics mean all; in version 0 an empty list does. From version 4 the client says whether a
+missing topic may be created.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import NODE_ID, code_of, this_broker
+from tidelog.api.kafka.peer import Call
+from tidelog.broker.topic import Topic
+from tidelog.broker.topic_name import check_topic_name
+
+
+async def handle(call: Call, request: Any) -> Values:
+    """All topics or those asked for."""
+    asked = request.topics
+    if asked is None or (call.version == 0 and not asked):
+        topics = [_describe(topic) for topic in call.broker.topics()]
+    else:
+        allowed = getattr(request, "allow_auto_topic_creation", True)
+        topics = [await _look_up(call, entry, allowed) for entry in asked]
+    return {
+        "brokers": [this_broker(call)],
+        "cluster_id": call.broker.cluster_id,
+        "controller_id": NODE_ID,
+        "topics": topics,
+    }
+
+
+async def _look_up(call: Call, entry: Any, auto_create: bool) -> dict[str, Any]:
+    name, topic_id = entry.name, getattr(entry, "topic_id", None)
+    try:
+        if name is None and topic_id is not None:
+            return _describe(call.broker.topic_by_id(topic_id))
+        check_topic_name(name or "")
+        if auto_create:
+            return _describe(await call.broker.get_or_create_topic(name))
+        return _describe(call.broker.topic(name))
+    except Exception as error:
+        return {"error_code": code_of(error), "name": name, "topic_id": topic_id}
+
+
+def _describe(topic: Topic) -> dict[str, Any]:
+    return {
+        "error_code": 0,
+        "name": topic.name,
+        "topic_id": topic.id,
+        "is_internal": topic.internal,
+        "partitions": [
+            {
+                "error_code": 0,
+                "partition_index": partition.index,
+                "leader_id": NODE_ID,
+                "leader_epoch": partition.leader_epoch,
+                "replica_nodes": (NODE_ID,),
+                "isr_nodes": (NODE_ID,),
+            }
+            for partition in topic.partitions
+        ],
+    }

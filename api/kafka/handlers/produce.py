@@ -1,0 +1,228 @@
+"""Produce, 3-13 (advertised from 0, as Kafka does): appends batches, one per partition.
+
+The request is read in place, so that its records are never copied: version 9 has compact lengths
+and tagged fields, version 13 topic ids. Appending is done before this returns, because the
+memory is used again; only waiting for durability (acks=all) is left to a coroutine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import uuid
+from collections.abc import Coroutine, Iterator
+from typing import Any, NamedTuple
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.framing import ProtocolError, read_varint, skip_tags
+from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.broker.errors import InvalidTopicName
+from tidelog.broker.partition import Partition
+from tidelog.broker.topic import Topic
+from tidelog.storage.errors import CorruptBatch, InvalidRecord, UnsupportedCodec
+from tidelog.storage.record_batch import HEADER_SIZE, MAGIC
+from tidelog.storage.record_batch import read_header as read_batch_header
+
+_INT16 = struct.Struct(">h")
+_INT32 = struct.Struct(">i")
+_INVALID_REQUIRED_ACKS = 21
+_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
+_ZSTD, _ZSTD_FROM = 4, 7
+
+
+class ProduceRequest(NamedTuple):
+    """The fixed part of a request; ``position`` is where its topics begin."""
+
+    transactional_id: str | None
+    acks: int
+    position: int
+
+
+class Place(NamedTuple):
+    """A partition's records in a request; ``topic`` is a name, or an id from version 13."""
+
+    topic: str | uuid.UUID
+    index: int
+    records: memoryview
+
+
+class _Reader:
+    """Reads a request in place. Raises ProtocolError where it does not fit the frame."""
+
+    def __init__(self, frame: memoryview, position: int, version: int) -> None:
+        self.frame = frame
+        self.position = position
+        self._flexible = version >= 9
+        self._ids = version >= 13
+
+    def fixed(self, layout: struct.Struct) -> int:
+        end = self.position + layout.size
+        if end > len(self.frame):
+            raise ProtocolError("the produce request ends too early")
+        (value,) = layout.unpack_from(self.frame, self.position)
+        self.position = end
+        return int(value)
+
+    def _length(self, layout: struct.Struct) -> int:
+        """A length; -1 for null."""
+        if not self._flexible:
+            return self.fixed(layout)
+        value, self.position = read_varint(self.frame, self.position)
+        return value - 1
+
+    def _bytes(self, layout: struct.Struct) -> memoryview | None:
+        length = self._length(layout)
+        if length < 0:
+            return None
+        end = self.position + length
+        if end > len(self.frame):
+            raise ProtocolError("a field does not fit the produce request")
+        data = self.frame[self.position : end]
+        self.position = end
+        return data
+
+    def text(self) -> str | None:
+        data = self._bytes(_INT16)
+        try:
+            return None if data is None else bytes(data).decode()
+        except UnicodeDecodeError as error:
+            raise ProtocolError("a text is not UTF-8") from error
+
+    def tags(self) -> None:
+        if self._flexible:
+            self.position = skip_tags(self.frame, self.position)
+
+    def topic(self) -> str | uuid.UUID:
+        if not self._ids:
+            return self.text() or ""
+        end = self.position + 16
+        if end > len(self.frame):
+            raise ProtocolError("a topic id does not fit the produce request")
+        topic_id = uuid.UUID(bytes=bytes(self.frame[self.position : end]))
+        self.position = end
+        return topic_id
+
+    def places(self) -> Iterator[Place]:
+        """Every partition's records."""
+        for _ in range(self._length(_INT32)):
+            topic = self.topic()
+            for _ in range(self._length(_INT32)):
+                index = self.fixed(_INT32)
+                records = self._bytes(_INT32)
+                self.tags()
+                yield Place(topic, index, memoryview(b"") if records is None else records)
+            self.tags()
+        self.tags()
+
+
+def read_request(
+    frame: memoryview, position: int, version: int
+) -> tuple[ProduceRequest, list[Place]]:
+    """The request in place. Raises ProtocolError."""
+    reader = _Reader(frame, position, version)
+    transactional_id = reader.text()
+    acks = reader.fixed(_INT16)
+    reader.fixed(_INT32)
+    request = ProduceRequest(transactional_id, acks, reader.position)
+    return request, list(reader.places())
+
+
+def handle(
+    call: Call, frame: memoryview, position: int
+) -> Values | Coroutine[Any, Any, Values | None] | None:
+    """Append everything; an answer at once, or a coroutine that waits for durability.
+
+    None answers acks=0. Raises ProtocolError, also for a failure at acks=0: only a closed
+    connection can tell that client.
+    """
+    request, places = read_request(frame, position, call.version)
+    refused = 0
+    if request.acks not in (-1, 0, 1):
+        refused = _INVALID_REQUIRED_ACKS
+    elif request.transactional_id is not None:
+        refused = _TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    answers: dict[str | uuid.UUID, list[dict[str, Any]]] = {}
+    waits: list[tuple[dict[str, Any], Partition, int]] = []
+    for place in places:
+        answer = _refusal(place, refused) if refused else _append(call, place, waits)
+        answers.setdefault(place.topic, []).append(answer)
+    if request.acks == 0:
+        if any(answer["error_code"] for one in answers.values() for answer in one):
+            raise ProtocolError("records sent with acks=0 were refused")
+        return None
+    values = {"responses": [_topic_answer(topic, one) for topic, one in answers.items()]}
+    if request.acks == 1 or not waits:
+        return values
+    return _flushed(values, waits)
+
+
+def _topic_answer(topic: str | uuid.UUID, answers: list[dict[str, Any]]) -> dict[str, Any]:
+    named = {"name": topic} if isinstance(topic, str) else {"topic_id": topic}
+    return {**named, "partition_responses": answers}
+
+
+def _refusal(place: Place, code: int, message: str | None = None) -> dict[str, Any]:
+    return {
+        "index": place.index,
+        "error_code": code,
+        "base_offset": -1,
+        "log_append_time": NO_TIMESTAMP,
+        "log_start_offset": -1,
+        "error_message": message,
+    }
+
+
+def _append(
+    call: Call, place: Place, waits: list[tuple[dict[str, Any], Partition, int]]
+) -> dict[str, Any]:
+    try:
+        partition = _topic(call, place).partition(place.index)
+        _check(place.records, call.version)
+        result = partition.append(place.records)
+    except Exception as error:
+        return _refusal(place, code_of(error), str(error))
+    answer = {
+        "index": place.index,
+        "error_code": 0,
+        "base_offset": result.base_offset,
+        "log_append_time": result.log_append_time_ms,
+        "log_start_offset": result.start_offset,
+    }
+    waits.append((answer, partition, result.last_offset + 1))
+    return answer
+
+
+def _topic(call: Call, place: Place) -> Topic:
+    if isinstance(place.topic, uuid.UUID):
+        return call.broker.topic_by_id(place.topic)
+    topic = call.broker.topic(place.topic)
+    if topic.internal:
+        raise InvalidTopicName(topic.name, "it belongs to the broker")
+    return topic
+
+
+def _check(records: memoryview, version: int) -> None:
+    """What Kafka asks of the records of a partition: one batch, of format 2."""
+    if len(records) < HEADER_SIZE:
+        if len(records) >= 17 and records[16] < MAGIC:
+            raise CorruptBatch("record formats before 2 are not taken")
+        raise InvalidRecord("there is no record batch")
+    header = read_batch_header(records)
+    if header.magic == MAGIC and header.size < len(records):
+        raise InvalidRecord("a produce request has one record batch for a partition")
+    if header.codec == _ZSTD and version < _ZSTD_FROM:
+        raise UnsupportedCodec(_ZSTD)
+
+
+async def _flushed(values: Values, waits: list[tuple[dict[str, Any], Partition, int]]) -> Values:
+    """Wait until everything is on stable storage; what is not gets its error."""
+    results = await asyncio.gather(
+        *(partition.flushed(end) for _, partition, end in waits), return_exceptions=True
+    )
+    for (answer, _, _), result in zip(waits, results, strict=True):
+        if isinstance(result, Exception):
+            answer["error_code"] = code_of(result)
+            answer["error_message"] = str(result)
+            answer["base_offset"] = -1
+    return values

@@ -1,0 +1,36 @@
+"""SyncGroup, 0-5: the leader brings the assignments, each member gets its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.consumer_groups.errors import GroupError
+from tidelog.consumer_groups.membership import SyncRequest
+
+
+async def handle(call: Call, request: Any) -> Values:
+    """Waits for the leader."""
+    try:
+        reply = await call.coordinator.sync(
+            SyncRequest(
+                group=request.group_id,
+                generation=request.generation_id,
+                member_id=request.member_id,
+                instance_id=getattr(request, "group_instance_id", None),
+                protocol_type=getattr(request, "protocol_type", None),
+                protocol=getattr(request, "protocol_name", None),
+                assignments={
+                    entry.member_id: bytes(entry.assignment) for entry in request.assignments
+                },
+            )
+        )
+    except GroupError as error:
+        return {"error_code": code_of(error)}
+    return {
+        "protocol_type": reply.protocol_type,
+        "protocol_name": reply.protocol,
+        "assignment": reply.assignment,
+    }

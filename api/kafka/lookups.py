@@ -1,0 +1,54 @@
+"""What several handlers look up: topics by name or id, brokers, error codes, durations."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from tidelog.api.errors import UNKNOWN_SERVER_ERROR, kafka_error
+from tidelog.api.kafka.peer import Call
+from tidelog.broker.topic import Topic
+
+NODE_ID = 1
+NO_TIMESTAMP = -1
+_log = logging.getLogger("tidelog.kafka")
+
+
+def milliseconds(duration: timedelta) -> int:
+    """A duration of kio's as milliseconds."""
+    return duration.days * 86_400_000 + duration.seconds * 1000 + duration.microseconds // 1000
+
+
+def code_of(error: Exception) -> int:
+    """The error code of an exception; our own mistakes are logged."""
+    code = kafka_error(error)
+    if code == UNKNOWN_SERVER_ERROR:
+        _log.error("a request failed", exc_info=error)
+    return code
+
+
+def topic_of(call: Call, entry: Any, name_field: str = "name") -> Topic:
+    """The topic that an entry of a request names, or gives the id of in later versions.
+
+    Raises UnknownTopic, UnknownTopicId.
+    """
+    name = getattr(entry, name_field, None)
+    if name is not None:
+        return call.broker.topic(name)
+    return call.broker.topic_by_id(entry.topic_id or uuid.UUID(int=0))
+
+
+def topic_fields(entry: Any, name_field: str = "name") -> dict[str, Any]:
+    """How an answer names the topic that an entry of the request is about."""
+    return {
+        name_field: getattr(entry, name_field, ""),
+        "topic_id": getattr(entry, "topic_id", None),
+    }
+
+
+def this_broker(call: Call) -> dict[str, Any]:
+    """The one broker, at the address that this client can reach."""
+    address = {"host": call.advertised.host, "port": call.advertised.port, "rack": None}
+    return {"node_id": NODE_ID, "broker_id": NODE_ID, **address}

@@ -1,0 +1,30 @@
+"""Who a request comes from, and what its handler may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tidelog.api.config import Address
+from tidelog.broker.broker import Broker
+from tidelog.consumer_groups.coordinator import Coordinator
+
+
+class Peer(NamedTuple):
+    """The client's host and address, and the address it connected to."""
+
+    host: str
+    address: str
+    local: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request beside its message: version, client, and the broker it is for."""
+
+    broker: Broker
+    coordinator: Coordinator
+    version: int
+    client_id: str
+    peer: Peer
+    advertised: Address

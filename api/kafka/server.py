@@ -1,0 +1,283 @@
+"""The TCP side of the Kafka protocol: frames in, responses out in the order of the requests.
+
+A connection owns memory only while a frame is incomplete: whole frames are handled where the
+event loop has put them. Requests are begun as they arrive and answered in order; how many may be
+under way is bounded by not reading on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+
+from tidelog.api.config import Address
+from tidelog.api.kafka.dispatch import Dispatcher, Reply
+from tidelog.api.kafka.framing import LENGTH_SIZE, Buffer, ProtocolError, frame_size
+from tidelog.api.kafka.peer import Peer
+from tidelog.broker.broker import Broker
+from tidelog.consumer_groups.coordinator import Coordinator
+
+_SCRATCH_BYTES = 256 * 1024
+_UNDER_WAY_MAX = 64
+_SPARE_BYTES_MAX = 4 * 1024 * 1024
+_SPARES_MAX = 4
+_log = logging.getLogger("tidelog.kafka")
+
+
+class KafkaServer:
+    """Listens on one address; ``advertised`` is what clients are told, None: what they used."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        coordinator: Coordinator,
+        host: str,
+        port: int,
+        advertised: Address | None,
+    ) -> None:
+        settings = broker.settings
+        self._host, self._port = host, port
+        self._broker = broker
+        self.dispatcher = Dispatcher(broker, coordinator, advertised)
+        self.frame_limit: int = settings["socket.request.max.bytes"]
+        self.idle_s: float = settings["connections.max.idle.ms"] / 1000
+        self._connections_max: int = settings["max.connections"]
+        self._per_address_max: int = settings["max.connections.per.ip"]
+        self.connections: set[Connection] = set()
+        self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
+        self._spares: list[bytearray] = []
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> tuple[str, int]:
+        """Begin to listen; the address in use. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self), self._host, self._port, backlog=1024
+        )
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return str(host), int(port)
+
+    def admits(self, address: str) -> bool:
+        """Whether one more connection from an address is within the limits."""
+        if len(self.connections) >= self._connections_max:
+            return False
+        if self._per_address_max >= self._connections_max:
+            return True
+        same = sum(connection.peer.host == address for connection in self.connections)
+        return same < self._per_address_max
+
+    def borrow(self, size: int) -> bytearray:
+        """A buffer of at least ``size`` bytes; used ones save the cost of fresh memory."""
+        for number, spare in enumerate(self._spares):
+            if size <= len(spare) <= 4 * size:
+                return self._spares.pop(number)
+        return bytearray(size)
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Keep a few buffers for the next large frames."""
+        if len(buffer) <= _SPARE_BYTES_MAX and len(self._spares) < _SPARES_MAX:
+            self._spares.append(buffer)
+
+    async def stop(self, grace_s: float) -> int:
+        """Answer what is under way, then close; how many connections were cut off."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.drain()
+        waits = [connection.closed for connection in self.connections]
+        if waits:
+            await asyncio.wait(waits, timeout=grace_s)
+        late = list(self.connections)
+        for connection in late:
+            connection.abort()
+        return len(late)
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client; reads stop while too much is under way or unsent."""
+
+    def __init__(self, server: KafkaServer) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self._transport: asyncio.Transport | None = None
+        self.peer = Peer("", "", Address("", 0))
+        # The frame being received, while it is not whole.
+        self._frame: bytearray | None = None
+        self._frame_bytes = 0
+        self._filled = 0
+        # Replies in the order of their requests.
+        self._pending: deque[Reply] = deque()
+        self._draining = False
+        self._writable = True
+        self._reading = True
+        self._heard = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+        host, port = transport.get_extra_info("peername")[:2]
+        local_host, local_port = transport.get_extra_info("sockname")[:2]
+        self.peer = Peer(host, f"{host}:{port}", Address(local_host, local_port))
+        if not self._server.admits(host):
+            transport.close()
+            return
+        self._server.connections.add(self)
+        self._heard = self._loop.time()
+        self._timer = self._loop.call_later(self._server.idle_s, self._check_idle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        for reply in self._pending:
+            reply.cancel()
+        self._pending.clear()
+        self._release()
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def _check_idle(self) -> None:
+        silent = self._loop.time() - self._heard
+        if silent >= self._server.idle_s and not self._pending:
+            self._close()
+            return
+        wait = max(self._server.idle_s - silent, 1.0)
+        self._timer = self._loop.call_later(wait, self._check_idle)
+
+    def drain(self) -> None:
+        """Take no more requests; close when all are answered."""
+        self._draining = True
+        if not self._pending:
+            self._close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # Receiving
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self._frame is None:
+            return self._server.scratch
+        return memoryview(self._frame)[self._filled : self._frame_bytes]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._heard = self._loop.time()
+        try:
+            if self._frame is None:
+                self._take(self._server.scratch[:nbytes])
+            else:
+                self._filled += nbytes
+                self._take_own()
+        except ProtocolError as error:
+            _log.info("%s: %s; closing", self.peer.address, error)
+            self._close()
+
+    def _take(self, data: memoryview) -> None:
+        """Handle the whole frames in ``data``, keep the start of the last one."""
+        position, end = 0, len(data)
+        while position < end:
+            size = frame_size(data, position, end - position, self._server.frame_limit)
+            if size is None or position + size > end:
+                self._keep(data[position:], size)
+                return
+            self._begin(data[position + LENGTH_SIZE : position + size])
+            position += size
+
+    def _keep(self, data: memoryview, size: int | None) -> None:
+        """Own what has come of an incomplete frame; ``size`` None: not even its length."""
+        wanted = LENGTH_SIZE if size is None else size
+        self._frame = self._server.borrow(wanted)
+        self._frame_bytes = wanted
+        self._frame[: len(data)] = data
+        self._filled = len(data)
+
+    def _take_own(self) -> None:
+        frame = self._frame
+        assert frame is not None
+        if self._filled < self._frame_bytes:
+            return
+        view = memoryview(frame)
+        size = frame_size(view, 0, self._filled, self._server.frame_limit)
+        assert size is not None
+        if size > self._filled:
+            self._keep(view[: self._filled], size)
+            return
+        self._frame = None
+        try:
+            self._begin(view[LENGTH_SIZE:size])
+        finally:
+            view.release()
+            self._server.give_back(frame)
+
+    def _release(self) -> None:
+        self._frame = None
+        self._filled = self._frame_bytes = 0
+
+    # Answering
+
+    def _begin(self, frame: memoryview) -> None:
+        """Begin a request. The frame's memory is used again as soon as this returns."""
+        if self._draining:
+            return
+        reply = self._server.dispatcher.begin(frame, self.peer)
+        self._pending.append(reply)
+        if reply.done:
+            self._send_ready()
+        else:
+            reply.on_done(self._send_ready)
+        self._adjust_reading()
+
+    def _send_ready(self) -> None:
+        """Send the replies that are ready, in order."""
+        pending, transport = self._pending, self._transport
+        if transport is None or transport.is_closing():
+            return
+        out: list[Buffer] = []
+        while pending and pending[0].done:
+            reply = pending.popleft()
+            if reply.broken:
+                self._write(out)
+                self._close()
+                return
+            out += reply.parts
+        self._write(out)
+        if self._draining and not pending:
+            self._close()
+        self._adjust_reading()
+
+    def _write(self, parts: list[Buffer]) -> None:
+        assert self._transport is not None
+        if len(parts) == 1:
+            self._transport.write(parts[0])
+        elif parts:
+            self._transport.writelines(parts)
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._adjust_reading()
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._adjust_reading()
+
+    def _adjust_reading(self) -> None:
+        wanted = self._writable and len(self._pending) < _UNDER_WAY_MAX
+        if wanted == self._reading or self._transport is None:
+            return
+        self._reading = wanted
+        with contextlib.suppress(RuntimeError):
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
