@@ -20,8 +20,8 @@ A key and a value each begin with an int16: in keys the kind of record, in value
                          (4 is 3 in compact types)
 
 Without a value a record is a tombstone. Written are the versions that Kafka 4.3 writes: offsets
-as 4 (as 1 with an expire timestamp), groups as 3. Kinds this file does not know are kept out of
-the way by ``decode`` returning None: they belong to other kinds of groups.
+as 4 (as 1 with an expire timestamp), groups as 3. ``consumer_group_records.py`` has the records of
+the new protocol; kinds that neither knows belong to share and streams groups, and are passed over.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from tidelog.consumer_groups import encoding
+from tidelog.consumer_groups import consumer_group_records, encoding
+from tidelog.consumer_groups.consumer_group_records import ConsumerGroupRecord
 from tidelog.consumer_groups.encoding import Reader
 from tidelog.consumer_groups.offsets import CommittedOffset
 
@@ -88,7 +89,7 @@ class GroupRecord(NamedTuple):
     value: GroupMetadata | None
 
 
-StateRecord = OffsetRecord | GroupRecord
+StateRecord = OffsetRecord | GroupRecord | ConsumerGroupRecord
 
 
 def _offset_key(group: str, topic: str, partition: int) -> bytes:
@@ -124,6 +125,8 @@ def encode(record: StateRecord) -> KeyValue:
     if isinstance(record, OffsetRecord):
         key = _offset_key(record.group, record.topic, record.partition)
         return KeyValue(key, None if record.value is None else _offset_value(record.value))
+    if not isinstance(record, GroupRecord):
+        return KeyValue(*consumer_group_records.encode(record))
     key = b"\x00\x02" + encoding.string(record.group)
     return KeyValue(key, None if record.value is None else _encode_group(record.value))
 
@@ -168,7 +171,7 @@ def decode(key: bytes | None, value: bytes | None) -> StateRecord | None:
     if kind == GROUP_KIND:
         group = Reader(key, 2).string()
         return GroupRecord(group, None if value is None else _decode_group(value))
-    return None
+    return consumer_group_records.decode(kind, Reader(key, 2), value)
 
 
 def _decode_offset_key(key: bytes) -> tuple[str, str, int]:

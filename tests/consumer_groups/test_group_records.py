@@ -11,6 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidelog.consumer_groups import encoding
+from tidelog.consumer_groups.consumer_group_records import (
+    ClassicMetadata,
+    CurrentAssignment,
+    CurrentRecord,
+    GroupEpoch,
+    GroupEpochRecord,
+    MemberState,
+    MemberSubscription,
+    RegexRecord,
+    ResolvedRegex,
+    SubscriptionRecord,
+    TargetEpoch,
+    TargetEpochRecord,
+    TargetRecord,
+)
 from tidelog.consumer_groups.consumer_protocol import (
     Subscription,
     decode_assignment,
@@ -22,6 +37,7 @@ from tidelog.consumer_groups.group_records import (
     GroupRecord,
     KeyValue,
     OffsetRecord,
+    StateRecord,
     decode,
     encode,
 )
@@ -91,11 +107,36 @@ class TestAgainstKafka:
             if decoded is not None:
                 assert encode(decoded) == KeyValue(record.key or b"", record.value)
                 compared += 1
-        assert compared == 12
+        assert compared == 21
 
-    def test_kinds_that_are_not_known_here_are_passed_over(self) -> None:
-        unknown = [r for r in kafka_records() if decode(r.key, r.value) is None]
-        assert len(unknown) == 9
+    def test_a_group_of_the_new_protocol(self) -> None:
+        decoded = [decode(record.key, record.value) for record in kafka_records()]
+        topic_id = UUID("2c8ff43d-8188-440c-841d-3a70a313efe7")
+        places = {(topic_id, 0): 2, (topic_id, 1): 2}
+        member_id = "JkL90amMS2yyuZOGtseyJA"
+        assert decoded[7:12] == [
+            SubscriptionRecord(
+                "g-consumer",
+                member_id,
+                MemberSubscription(None, None, "rdkafka", "/127.0.0.1", ("t1",), "", 300_000, None),
+            ),
+            GroupEpochRecord("g-consumer", GroupEpoch(2, 779880398743129766)),
+            TargetRecord("g-consumer", member_id, frozenset(places)),
+            TargetEpochRecord("g-consumer", TargetEpoch(2, 1795465718359)),
+            CurrentRecord(
+                "g-consumer", member_id, CurrentAssignment(2, 0, MemberState.STABLE, places, {})
+            ),
+        ]
+        assert decoded[16:20] == [
+            CurrentRecord("g-consumer", member_id, None),
+            TargetRecord("g-consumer", member_id, None),
+            SubscriptionRecord("g-consumer", member_id, None),
+            GroupEpochRecord("g-consumer", GroupEpoch(3)),
+        ]
+
+    @pytest.mark.parametrize("kind", [4, 9, 17, 32_000])
+    def test_kinds_that_are_not_known_here_are_passed_over(self, kind: int) -> None:
+        assert decode(encoding.int16(kind) + encoding.string("g"), b"\0\0") is None
 
 
 class TestOlderVersions:
@@ -267,7 +308,49 @@ def test_groups_come_back_as_they_were(record: GroupRecord) -> None:
     assert decode(*encode(record)) == record
 
 
-@given(st.sampled_from([0, 1, 2]), st.binary(max_size=60), st.binary(max_size=60))
+places = st.tuples(st.uuids(version=4), int32s)
+texts = st.none() | names
+subscriptions = st.builds(
+    MemberSubscription,
+    texts,
+    texts,
+    names,
+    names,
+    st.lists(names, max_size=3).map(tuple),
+    texts,
+    int32s,
+    texts,
+    st.none()
+    | st.builds(
+        ClassicMetadata,
+        int32s,
+        st.lists(st.tuples(names, st.binary()), max_size=2).map(tuple),
+    ),
+)
+assignments = st.builds(
+    CurrentAssignment,
+    int32s,
+    int32s,
+    st.sampled_from(MemberState),
+    st.dictionaries(places, int32s, max_size=4),
+    st.dictionaries(places, int32s, max_size=4),
+)
+regexes = st.builds(ResolvedRegex, st.lists(names, max_size=3).map(tuple), int64s, int64s)
+
+
+@given(
+    st.builds(GroupEpochRecord, names, st.none() | st.builds(GroupEpoch, int32s, int64s))
+    | st.builds(TargetEpochRecord, names, st.none() | st.builds(TargetEpoch, int32s, int64s))
+    | st.builds(SubscriptionRecord, names, names, st.none() | subscriptions)
+    | st.builds(TargetRecord, names, names, st.none() | st.frozensets(places, max_size=4))
+    | st.builds(CurrentRecord, names, names, st.none() | assignments)
+    | st.builds(RegexRecord, names, names, st.none() | regexes)
+)
+def test_groups_of_the_new_protocol_come_back_as_they_were(record: StateRecord) -> None:
+    assert decode(*encode(record)) == record
+
+
+@given(st.integers(0, 16), st.binary(max_size=60), st.binary(max_size=60))
 def test_bad_bytes_are_told_by_one_error(kind: int, key: bytes, value: bytes) -> None:
     with contextlib.suppress(ValueError):
         decode(encoding.int16(kind) + key, value)
