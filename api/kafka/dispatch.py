@@ -156,7 +156,7 @@ class Dispatcher:
 def _decode(api: Api, version: int, frame: memoryview, position: int) -> Any:
     """The request's entity. Raises ProtocolError for bytes that are none."""
     try:
-        entity, _ = request_reader(api.name, version)(frame, position)
+        entity, _ = request_reader(api.name, version)(bytes(frame[position:]), 0)
     except Exception as error:
         raise ProtocolError(f"{api.name} version {version}: {error!r}") from error
     return entity

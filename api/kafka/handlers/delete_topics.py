@@ -26,10 +26,7 @@ async def _delete(call: Call, name: str | None, topic_id: Any) -> dict[str, Any]
     if not call.broker.settings["delete.topic.enable"]:
         return {**answer, "error_code": _TOPIC_DELETION_DISABLED}
     try:
-        if name is None:
-            topic = call.broker.topic_by_id(topic_id)
-        else:
-            topic = call.broker.topic(name)
+        topic = call.broker.topic_by_id(topic_id) if name is None else call.broker.topic(name)
         answer = {"name": topic.name, "topic_id": topic.id}
         if topic.internal:
             raise InvalidTopicName(topic.name, "it belongs to the broker")

@@ -61,7 +61,8 @@ def _look_up(call: Call, topic: Any, entry: Any) -> _Asked:
 
 def _budget(call: Call, request: Any) -> int:
     limit: int = call.broker.settings["fetch.max.bytes"]
-    return min(getattr(request, "max_bytes", limit), limit)
+    asked: int = getattr(request, "max_bytes", limit)
+    return min(asked, limit)
 
 
 def _room(budget: int, asked: _Asked, taken: int) -> int:

@@ -43,7 +43,7 @@ class Place(NamedTuple):
     """A partition's records in a request; ``topic`` is a name, or an id from version 13."""
 
     topic: str | uuid.UUID
-    index: int
+    partition: int
     records: memoryview
 
 
@@ -164,7 +164,7 @@ def _topic_answer(topic: str | uuid.UUID, answers: list[dict[str, Any]]) -> dict
 
 def _refusal(place: Place, code: int, message: str | None = None) -> dict[str, Any]:
     return {
-        "index": place.index,
+        "index": place.partition,
         "error_code": code,
         "base_offset": -1,
         "log_append_time": NO_TIMESTAMP,
@@ -177,13 +177,13 @@ def _append(
     call: Call, place: Place, waits: list[tuple[dict[str, Any], Partition, int]]
 ) -> dict[str, Any]:
     try:
-        partition = _topic(call, place).partition(place.index)
+        partition = _topic(call, place).partition(place.partition)
         _check(place.records, call.version)
         result = partition.append(place.records)
     except Exception as error:
         return _refusal(place, code_of(error), str(error))
     answer = {
-        "index": place.index,
+        "index": place.partition,
         "error_code": 0,
         "base_offset": result.base_offset,
         "log_append_time": result.log_append_time_ms,
