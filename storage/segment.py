@@ -384,6 +384,10 @@ class Segment:
     def drop_index_entries_from(self, position: int, offset: int) -> None:
         """Forget what the indexes say from ``position`` on, where ``offset`` began."""
         files = self.files()
+        if position == 0:
+            empty = OffsetIndex(self.base_offset), TimeIndex(self.base_offset)
+            self._files = _Files(files.log, *empty)
+            return
         files.offset_index.truncate(position)
         files.time_index.truncate(offset)
 

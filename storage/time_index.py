@@ -65,9 +65,11 @@ class TimeIndex:
 
     def is_sound(self) -> bool:
         """Whether timestamps ascend and offsets do not descend."""
-        return all(
-            a < b for a, b in zip(self._timestamps, self._timestamps[1:], strict=False)
-        ) and all(a <= b for a, b in zip(self._offsets, self._offsets[1:], strict=False))
+        return (
+            (not self._offsets or self._offsets[0] >= 0)
+            and all(a < b for a, b in zip(self._timestamps, self._timestamps[1:], strict=False))
+            and all(a <= b for a, b in zip(self._offsets, self._offsets[1:], strict=False))
+        )
 
     @property
     def unstored(self) -> int:

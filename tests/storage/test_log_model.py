@@ -13,7 +13,6 @@ import tempfile
 import uuid
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.support.faulty_disk import FaultyDisk
+from tests.support.model_batches import Stored, stored
 from tests.support.segment_files import check_indexes, walk_log
 from tidelog.storage.errors import (
     BatchTooLarge,
@@ -50,23 +50,6 @@ PRODUCERS = (11, 12)
 
 sizes = st.sampled_from([0, 1, 30, 200])
 timestamps = st.integers(-3_000, 30_000)
-
-
-class Stored(NamedTuple):
-    """A batch as the log must hold it."""
-
-    base_offset: int
-    next_offset: int
-    max_timestamp: int
-    producer_id: int
-    base_sequence: int
-    data: bytes
-
-
-def stamped(data: bytes, base_offset: int, epoch: int) -> bytes:
-    """What a batch must look like at its place in the log."""
-    prefix = base_offset.to_bytes(8, "big") + data[8:12] + epoch.to_bytes(4, "big")
-    return prefix + data[16:]
 
 
 class LogMachine(RuleBasedStateMachine):
@@ -115,19 +98,11 @@ class LogMachine(RuleBasedStateMachine):
         )
 
     def _store(self, batch: bytes, base_offset: int) -> None:
-        records = int.from_bytes(batch[57:61], "big")
-        stored = Stored(
-            base_offset,
-            base_offset + records,
-            int.from_bytes(batch[35:43], "big"),
-            int.from_bytes(batch[43:51], "big", signed=True),
-            int.from_bytes(batch[53:57], "big", signed=True),
-            stamped(batch, base_offset, self.log.epochs.current),
-        )
-        self.batches.append(stored)
-        if stored.producer_id >= 0:
-            self.sequences[stored.producer_id] = stored.base_sequence + records
-            self.unsure.discard(stored.producer_id)
+        new = stored(batch, base_offset, self.log.epochs.current)
+        self.batches.append(new)
+        if new.producer_id >= 0:
+            self.sequences[new.producer_id] = new.next_sequence
+            self.unsure.discard(new.producer_id)
 
     def _append(self, batches: list[bytearray]) -> bool:
         """Append and expect success unless the disk is full."""
@@ -340,8 +315,7 @@ class LogMachine(RuleBasedStateMachine):
         mine = [b for b in self.batches if b.producer_id == producer_id]
         mine = [b for b in mine if b.next_offset <= end_offset]
         if mine:
-            last = mine[-1]
-            self.sequences[producer_id] = last.base_sequence + last.next_offset - last.base_offset
+            self.sequences[producer_id] = mine[-1].next_sequence
         if mine and mine[-1].base_offset >= self.log.segments[0].base_offset:
             self.unsure.discard(producer_id)
         else:

@@ -1,77 +1,25 @@
-"""The read cache against a plain list of batches, its budget, its policy and its counters."""
+"""What the read cache returns, what it forgets and what it counts."""
 
 from __future__ import annotations
 
-import gc
-import subprocess
-import sys
-import tracemalloc
-from pathlib import Path
-from typing import NamedTuple
-
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.support.cached_batches import (
+    ELSEWHERE,
+    KIB,
+    LOG,
+    MIB,
+    OTHER,
+    ManualNs,
+    append,
+    got,
+    joined,
+    make_batch,
+    make_batches,
+    put,
+)
 from tidelog.storage.cached_pages import Span
-from tidelog.storage.cached_run import LogId
 from tidelog.storage.read_cache import ReadCache
-from tidelog.storage.record_batch import encode_batch, stamp
-
-KIB = 1024
-MIB = 1024 * KIB
-LOG: LogId = ("flights", "00ff", 0)
-OTHER: LogId = ("flights", "00ff", 1)
-ELSEWHERE: LogId = ("weather", "00aa", 0)
-
-
-class Batch(NamedTuple):
-    base_offset: int
-    next_offset: int
-    data: bytes
-
-
-class ManualNs:
-    """A clock that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def __call__(self) -> int:
-        return self.now
-
-
-def make_batch(base_offset: int, records: int = 1, value_bytes: int = 20, fill: int = 0) -> Batch:
-    value = bytes([fill % 256]) * value_bytes
-    data = encode_batch([(1000 + n, None, value, ()) for n in range(records)])
-    stamp(data, 0, base_offset, 0)
-    return Batch(base_offset, base_offset + records, bytes(data))
-
-
-def make_batches(count: int, base_offset: int = 0, **shape: int) -> list[Batch]:
-    batches = []
-    for number in range(count):
-        batches.append(make_batch(base_offset, fill=number, **shape))
-        base_offset = batches[-1].next_offset
-    return batches
-
-
-def joined(batches: list[Batch]) -> bytes:
-    return b"".join(batch.data for batch in batches)
-
-
-def put(cache: ReadCache, log_id: LogId, batches: list[Batch], **how: object) -> None:
-    cache.put(log_id, batches[0].base_offset, batches[-1].next_offset, joined(batches), **how)  # type: ignore[arg-type]
-
-
-def append(cache: ReadCache, log_id: LogId, batch: Batch) -> None:
-    cache.append(log_id, batch.base_offset, batch.next_offset, batch.data)
-
-
-def got(cache: ReadCache, log_id: LogId, offset: int, max_bytes: int = MIB) -> bytes | None:
-    found = cache.get(log_id, offset, max_bytes)
-    return None if found is None else b"".join(found.data)
 
 
 def new_cache(budget_bytes: int = 4 * MIB) -> ReadCache:
@@ -343,106 +291,6 @@ def test_a_page_is_replaced_under_its_key() -> None:
     assert cache.stats().entries == 1
 
 
-# Budget and policy
-
-
-def test_the_budget_counts_the_memory_really_held() -> None:
-    def grow(cache: ReadCache) -> None:
-        offset = 0
-        for number in range(3000):
-            partition: LogId = ("flights", "00ff", number % 50)
-            batch = make_batch(offset, value_bytes=50)
-            append(cache, partition, batch)
-            offset = batch.next_offset
-            put(cache, ("weather", "00aa", number % 50), [make_batch(10 * number)])
-            cache.put_page((number, "page"), b"x" * 100, ["topic:flights", "partition:flights-1"])
-        put(cache, ELSEWHERE, [make_batch(0, value_bytes=100 * KIB)])
-
-    cache = new_cache()
-    grow(new_cache())
-    gc.collect()
-    tracemalloc.start()
-    try:
-        grow(cache)
-        gc.collect()
-        held, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert held < cache.used_bytes <= cache.budget_bytes
-
-
-def test_a_replay_leaves_the_hot_tails_alone() -> None:
-    cache = new_cache(MIB)
-    tail = make_batches(20, value_bytes=10 * KIB)
-    for batch in tail:
-        append(cache, LOG, batch)
-    for batch in make_batches(1000, value_bytes=10 * KIB):
-        put(cache, ELSEWHERE, [batch])
-    assert got(cache, LOG, 0) == joined(tail)
-
-
-def test_a_replay_in_small_steps_is_not_taken_for_reuse() -> None:
-    cache = new_cache(MIB)
-    tail = make_batches(20, value_bytes=10 * KIB)
-    for batch in tail:
-        append(cache, LOG, batch)
-    replayed = make_batches(1000, value_bytes=10 * KIB)
-    for start in range(0, 1000, 4):
-        put(cache, ELSEWHERE, replayed[start : start + 4])
-        for offset in range(start + 1, start + 4):
-            assert got(cache, ELSEWHERE, offset, 20 * KIB)
-    assert got(cache, LOG, 0) == joined(tail)
-
-
-def test_what_a_second_reader_used_outlives_a_replay() -> None:
-    cache = new_cache(MIB)
-    wanted = make_batch(0, value_bytes=10 * KIB)
-    put(cache, LOG, [wanted])
-    for offset in (0, 0):
-        assert got(cache, LOG, offset)
-    for batch in make_batches(1000, value_bytes=10 * KIB):
-        put(cache, ELSEWHERE, [batch])
-    assert got(cache, LOG, 0) == wanted.data
-
-
-def test_what_comes_back_soon_after_it_went_is_kept_longer() -> None:
-    cache = new_cache(MIB)
-    batches = make_batches(1000, value_bytes=10 * KIB)
-    wanted = make_batch(0, value_bytes=10 * KIB)
-    put(cache, LOG, [wanted])
-    for batch in batches[:120]:
-        put(cache, ELSEWHERE, [batch])
-    assert got(cache, LOG, 0) is None
-    put(cache, LOG, [wanted])
-    for batch in batches[120:500]:
-        put(cache, ELSEWHERE, [batch])
-    assert got(cache, LOG, 0) == wanted.data
-
-
-def test_what_cannot_fit_is_not_taken_and_pushes_nothing_out() -> None:
-    cache = new_cache(64 * KIB)
-    put(cache, LOG, [make_batch(0)])
-    put(cache, OTHER, [make_batch(0, value_bytes=65 * KIB)])
-    append(cache, OTHER, make_batch(0, value_bytes=65 * KIB))
-    cache.put_page("page", bytes(65 * KIB))
-    assert got(cache, LOG, 0)
-    assert got(cache, OTHER, 0) is None
-    assert cache.get_page("page") is None
-
-
-def test_a_cache_without_budget_holds_nothing() -> None:
-    cache = new_cache(0)
-    append(cache, LOG, make_batch(0))
-    put(cache, LOG, [make_batch(0)])
-    assert got(cache, LOG, 0) is None
-    assert cache.used_bytes == 0
-
-
-def test_tail_readers_keep_their_hit_rate_beside_replays() -> None:
-    script = Path(__file__).parents[2] / "scripts" / "cache_hit_rate"
-    subprocess.run([sys.executable, script, "--check"], check=True)
-
-
 # Counters
 
 
@@ -473,141 +321,3 @@ def test_counters_per_topic_and_in_total() -> None:
     assert cache.topic_stats()["flights"].bytes == 0
     cache.forget_topic("flights")
     assert "flights" not in cache.topic_stats()
-
-
-# Everything at once, against a plain list
-
-
-class CacheMachine(RuleBasedStateMachine):
-    """Two partitions as lists of batches; whatever the cache returns must agree with them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = ManualNs()
-        self.cache = ReadCache(96 * KIB, self.clock, ttl_ms=1000)
-        self.logs: dict[LogId, list[Batch]] = {LOG: [], OTHER: []}
-        self.starts: dict[LogId, int] = {LOG: 0, OTHER: 0}
-        self.fill = 0
-        self.held: list[tuple[list[memoryview], bytes]] = []
-
-    logs_strategy = st.sampled_from([LOG, OTHER])
-
-    @rule(
-        log_id=logs_strategy,
-        records=st.integers(1, 5),
-        value_bytes=st.sampled_from([0, 10, 100, 1000, 20_000, 70_000]),
-        cached=st.booleans(),
-    )
-    def append(self, log_id: LogId, records: int, value_bytes: int, cached: bool) -> None:
-        log = self.logs[log_id]
-        base = log[-1].next_offset if log else self.starts[log_id]
-        self.fill += 1
-        batch = make_batch(base, records, value_bytes, self.fill)
-        log.append(batch)
-        if cached:
-            append(self.cache, log_id, batch)
-            if len(batch.data) < 80 * KIB:
-                assert got(self.cache, log_id, base, 1) == batch.data
-
-    @rule(log_id=logs_strategy, data=st.data())
-    def fill_after_a_miss(self, log_id: LogId, data: st.DataObject) -> None:
-        log = self.logs[log_id]
-        if not log:
-            return
-        first = data.draw(st.integers(0, len(log) - 1))
-        last = data.draw(st.integers(first, min(len(log) - 1, first + 20)))
-        put(self.cache, log_id, log[first : last + 1], hot=data.draw(st.booleans()))
-
-    @rule(
-        log_id=logs_strategy,
-        at=st.floats(0, 1),
-        max_bytes=st.sampled_from([0, 1, 100, 1000, 30_000, MIB]),
-    )
-    def get(self, log_id: LogId, at: float, max_bytes: int) -> None:
-        log = self.logs[log_id]
-        end = log[-1].next_offset if log else self.starts[log_id]
-        offset = self.starts[log_id] + int(at * (end - self.starts[log_id]))
-        found = self.cache.get(log_id, offset, max_bytes)
-        if found is None:
-            return
-        content = b"".join(found.data)
-        first = next(n for n, batch in enumerate(log) if batch.next_offset > offset)
-        sizes = [len(log[first].data)]
-        while sum(sizes) < len(content):
-            sizes.append(len(log[first + len(sizes)].data))
-        read = log[first : first + len(sizes)]
-        assert content == joined(read)
-        assert found.next_offset == read[-1].next_offset
-        assert len(content) <= max_bytes or len(sizes) == 1
-        self.held.append((found.data, content))
-
-    @rule(log_id=logs_strategy, at=st.floats(0, 1))
-    def truncate(self, log_id: LogId, at: float) -> None:
-        log = self.logs[log_id]
-        keep = int(at * len(log))
-        cut = log[keep].base_offset if keep < len(log) else None
-        if cut is None:
-            return
-        end = log[-1].next_offset
-        del log[keep:]
-        self.cache.drop(log_id, from_offset=cut)
-        assert all(self.cache.get(log_id, offset, 1) is None for offset in range(cut, end))
-
-    @rule(log_id=logs_strategy, at=st.floats(0, 1))
-    def delete_below(self, log_id: LogId, at: float) -> None:
-        log = self.logs[log_id]
-        if not log:
-            return
-        start = self.starts[log_id]
-        below = start + int(at * (log[-1].next_offset - start))
-        self.starts[log_id] = below
-        while log and log[0].next_offset <= below:
-            del log[0]
-        self.cache.drop(log_id, below_offset=below)
-        assert all(self.cache.get(log_id, offset, 1) is None for offset in range(start, below))
-
-    @rule(log_id=logs_strategy)
-    def recreate(self, log_id: LogId) -> None:
-        self.logs[log_id].clear()
-        self.starts[log_id] = 0
-        self.cache.drop(log_id)
-
-    @rule(tag=st.sampled_from(["topic:flights", "partition:flights-0", "topic:none"]))
-    def drop_tag(self, tag: str) -> None:
-        self.cache.drop_tag(tag)
-
-    @rule(number=st.integers(0, 30), size=st.sampled_from([1, 1000, 10_000]))
-    def put_page(self, number: int, size: int) -> None:
-        self.cache.put_page(number, bytes([number]) * size, spans=[Span(LOG, number, number + 5)])
-        assert self.cache.get_page(number) == bytes([number]) * size
-
-    @rule(number=st.integers(0, 30))
-    def get_page(self, number: int) -> None:
-        page = self.cache.get_page(number)
-        assert page is None or set(page) == {number}
-
-    @rule(budget_bytes=st.sampled_from([90 * KIB, 96 * KIB, MIB]))
-    def resize(self, budget_bytes: int) -> None:
-        self.cache.budget_bytes = budget_bytes
-
-    @rule(ms=st.sampled_from([1, 400]))
-    def wait(self, ms: int) -> None:
-        self.clock.now += ms * 1_000_000
-
-    @precondition(lambda self: self.held)
-    @rule()
-    def views_stay_as_they_were(self) -> None:
-        for views, content in self.held:
-            assert b"".join(views) == content
-
-    @invariant()
-    def the_budget_is_kept_and_adds_up(self) -> None:
-        cache = self.cache
-        assert cache.used_bytes <= cache.budget_bytes
-        topics = cache.topic_stats().values()
-        assert sum(topic.bytes for topic in topics) <= cache.used_bytes
-        assert sum(topic.entries for topic in topics) == cache.stats().entries
-
-
-CacheMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
-TestCacheAgainstAList = CacheMachine.TestCase

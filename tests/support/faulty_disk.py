@@ -5,7 +5,8 @@ the disk remembers what would be there after a power cut: of a file the bytes at
 of a directory the names at its last sync. ``crash`` makes the real directory look like one of the
 states in which a power cut may leave it. Directories themselves are taken to be durable.
 
-Faults: ``room_bytes`` is how much more fits; ``failing_syncs`` and ``failing_writes`` make calls
+Faults: ``room_bytes`` is how much more fits, ``full_for`` are endings of names for
+which nothing does; ``failing_syncs`` and ``failing_writes`` make calls
 fail with EIO; ``cold`` makes every read one that would wait for the disk.
 """
 
@@ -47,6 +48,8 @@ class FaultyFile(File):
         disk = self._disk
         if disk.failing_writes:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if self.path.endswith(disk.full_for):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if disk.room_bytes is not None:
             if disk.room_bytes <= 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -78,6 +81,7 @@ class FaultyDisk(Disk):
         """Whatever lies below ``root`` is durable."""
         self.root = str(root)
         self.room_bytes: int | None = None
+        self.full_for: tuple[str, ...] = ()
         self.failing_syncs = False
         self.failing_writes = False
         self.cold = False
