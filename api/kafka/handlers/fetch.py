@@ -60,7 +60,7 @@ def _look_up(call: Call, topic: Any, entry: Any) -> _Asked:
 
 
 def _budget(call: Call, request: Any) -> int:
-    limit: int = call.broker.settings["fetch.max.bytes"]
+    limit = int(call.broker.settings["fetch.max.bytes"])
     asked: int = getattr(request, "max_bytes", limit)
     return min(asked, limit)
 

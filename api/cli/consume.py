@@ -1,0 +1,147 @@
+"""``tidelog consume`` and ``tidelog replay``: print records, from an offset, a time or a group."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli.options import Server, TopicName
+
+_PAGE = 1000
+_WAIT_MS = 30_000
+
+Format = Annotated[str, typer.Option("--format", help="text (key and value) or ndjson.")]
+Max = Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Wait for more at the end.")]
+
+
+def consume(
+    topic: TopicName,
+    partition: Annotated[
+        int | None, typer.Option("--partition", "-p", help="Only this one; default all.")
+    ] = None,
+    offset: Annotated[
+        str, typer.Option("--offset", "-o", help="earliest, latest, a number, -N or ts:TIME.")
+    ] = "earliest",
+    group: Annotated[
+        str | None, typer.Option("--group", "-g", help="Go on where the group is, and commit.")
+    ] = None,
+    follow: Follow = False,
+    maximum: Max = None,
+    output: Format = "text",
+    server: Server = None,
+) -> None:
+    """Print the records of a topic."""
+    client = Client(server)
+    printer = _Printer(output)
+    shown = client.call("GET", path_of("topics", topic))
+    partitions = [one["partition"] for one in shown["partitions"]]
+    if partition is not None:
+        if partition not in partitions:
+            raise CommandFailed(f"topic {topic} has no partition {partition}")
+        partitions = [partition]
+    positions: dict[int, str] = dict.fromkeys(partitions, offset)
+    if group is not None:
+        positions.update(_committed(client, group, topic, partitions))
+    left = maximum
+    while left is None or left > 0:
+        found = 0
+        for index in partitions:
+            wait_ms = _WAIT_MS if follow and not found and index == partitions[-1] else 0
+            wanted = _PAGE if left is None else min(left, _PAGE)
+            if wanted == 0:
+                break
+            query = {"offset": positions[index], "max_records": wanted}
+            if wait_ms:
+                query["wait_ms"] = wait_ms if len(partitions) == 1 else 500
+            answer = client.call(
+                "GET", path_of("topics", topic, "partitions", index, "records"), query
+            )
+            for record in answer["records"]:
+                printer.show({"partition": index, **record})
+            positions[index] = str(answer["next_offset"])
+            found += len(answer["records"])
+            left = None if left is None else left - len(answer["records"])
+            if group is not None and answer["records"]:
+                _commit(client, group, topic, index, answer["next_offset"])
+        if not found and not follow:
+            return
+
+
+def _committed(client: Client, group: str, topic: str, partitions: list[int]) -> dict[int, str]:
+    groups = client.call("GET", path_of("groups"), {"prefix": group})["groups"]
+    if group not in {one["group"] for one in groups}:
+        return {}
+    offsets = client.call("GET", path_of("groups", group, "offsets"))["offsets"]
+    return {
+        one["partition"]: str(one["offset"])
+        for one in offsets
+        if one["topic"] == topic and one["partition"] in partitions
+    }
+
+
+def _commit(client: Client, group: str, topic: str, partition: int, offset: int) -> None:
+    body = {"offsets": [{"topic": topic, "partition": partition, "offset": offset}]}
+    client.call("PUT", path_of("groups", group, "offsets"), body=body)
+
+
+def replay(
+    topic: TopicName,
+    since: Annotated[
+        str | None, typer.Option("--from", help="First time: RFC 3339 or milliseconds.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Time to stop before.")] = None,
+    speed: Annotated[
+        str | None, typer.Option(help="1x is the pace of the records' times; default: at once.")
+    ] = None,
+    follow: Follow = False,
+    maximum: Max = None,
+    output: Format = "text",
+    server: Server = None,
+) -> None:
+    """Print the records of all partitions in order of time."""
+    client = Client(server)
+    printer = _Printer(output)
+    query = {"from": since, "to": until, "speed": speed, "max_records": maximum}
+    path = path_of("topics", topic, "records")
+    if not follow:
+        for line in client.lines(path, query):
+            printer.show(jsonlib.loads(line))
+        return
+    count = 0
+    for line in client.lines(path, {**query, "max_records": None}, "text/event-stream"):
+        if line.startswith(b"data: "):
+            printer.show(jsonlib.loads(line[6:]))
+            count += 1
+            if maximum is not None and count >= maximum:
+                return
+
+
+class _Printer:
+    """Prints one record after the other."""
+
+    def __init__(self, output: str) -> None:
+        """Raises CommandFailed for an unknown format."""
+        if output not in ("text", "ndjson"):
+            raise CommandFailed(f"--format {output}: expected text or ndjson")
+        self._text = output == "text"
+
+    def show(self, record: dict[str, Any]) -> None:
+        if not self._text:
+            print(jsonlib.dumps(record, ensure_ascii=False))
+        else:
+            key = record.get("key", record.get("key_base64"))
+            print(f"{'' if key is None else key}\t{_value(record)}")
+        if sys.stdout.isatty():
+            sys.stdout.flush()
+
+
+def _value(record: dict[str, Any]) -> str:
+    if "value" in record:
+        value = record["value"]
+        return "" if value is None else jsonlib.dumps(value, ensure_ascii=False)
+    return str(record.get("value_text", record.get("value_base64", "")))
