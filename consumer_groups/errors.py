@@ -130,6 +130,71 @@ class MetadataTooLarge(GroupError):
         self.limit = limit
 
 
+class InvalidHeartbeat(GroupError):
+    """A heartbeat of the new protocol that contradicts itself or leaves out what it must say."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class FencedMemberEpoch(GroupError):
+    """The member's epoch is not the one it should be at; it gives up everything and rejoins."""
+
+    def __init__(self, group: str, member: str, epoch: int, current: int) -> None:
+        super().__init__(
+            f"member {member!r} of group {group!r} is at epoch {current}, not {epoch}; it has to "
+            "give up its partitions and join again"
+        )
+        self.group = group
+        self.member = member
+        self.epoch = epoch
+        self.current = current
+
+
+class StaleMemberEpoch(GroupError):
+    """The member has to learn its new epoch by a heartbeat before it may do this."""
+
+    def __init__(self, group: str, member: str, epoch: int, current: int) -> None:
+        super().__init__(
+            f"member {member!r} of group {group!r} is at epoch {current} by now, not {epoch}"
+        )
+        self.group = group
+        self.member = member
+        self.epoch = epoch
+        self.current = current
+
+
+class UnreleasedInstance(GroupError):
+    """The instance id is in use; its member has to leave or time out first."""
+
+    def __init__(self, group: str, instance_id: str, member: str) -> None:
+        super().__init__(f"instance id {instance_id!r} of group {group!r} is used by {member!r}")
+        self.group = group
+        self.instance_id = instance_id
+        self.member = member
+
+
+class UnsupportedAssignor(GroupError):
+    """The broker has no such assignor."""
+
+    def __init__(self, assignor: str, supported: tuple[str, ...]) -> None:
+        super().__init__(
+            f"assignor {assignor!r} is not supported; there are {', '.join(supported)}"
+        )
+        self.assignor = assignor
+        self.supported = supported
+
+
+class InvalidRegularExpression(GroupError):
+    """A subscription's regular expression is none that RE2 knows."""
+
+    def __init__(self, regex: str, reason: str) -> None:
+        super().__init__(f"{regex!r} is not a valid regular expression (RE2): {reason}")
+        self.regex = regex
+        self.reason = reason
+
+
 class InvalidReset(GroupError):
     """The target of an offset reset makes no sense."""
 

@@ -176,6 +176,8 @@ class Groups:
     def _apply(self, record: StateRecord) -> None:
         if isinstance(record, OffsetRecord):
             self.offsets.apply(record)
+        elif not isinstance(record, GroupRecord):
+            return
         elif self.loading:
             if record.value is None:
                 self._restored.pop(record.group, None)

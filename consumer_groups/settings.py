@@ -18,6 +18,9 @@ class GroupSettings:
     max_session_timeout_ms: int = 1_800_000
     initial_rebalance_delay_ms: int = 0
     max_size: int = 2**31 - 1
+    consumer_session_timeout_ms: int = 45_000
+    consumer_heartbeat_interval_ms: int = 5_000
+    consumer_max_size: int = 2**31 - 1
     offset_metadata_max_bytes: int = 4_096
     offsets_retention_ms: int = 7 * 24 * 3_600_000
     offsets_retention_check_interval_ms: int = 600_000
@@ -31,6 +34,9 @@ class GroupSettings:
             max_session_timeout_ms=settings["group.max.session.timeout.ms"],
             initial_rebalance_delay_ms=settings["group.initial.rebalance.delay.ms"],
             max_size=settings["group.max.size"],
+            consumer_session_timeout_ms=settings["group.consumer.session.timeout.ms"],
+            consumer_heartbeat_interval_ms=settings["group.consumer.heartbeat.interval.ms"],
+            consumer_max_size=settings["group.consumer.max.size"],
             offset_metadata_max_bytes=settings["offset.metadata.max.bytes"],
             offsets_retention_ms=settings["offsets.retention.minutes"] * 60_000,
             offsets_retention_check_interval_ms=settings["offsets.retention.check.interval.ms"],

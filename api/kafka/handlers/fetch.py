@@ -70,7 +70,7 @@ def _room(budget: int, asked: _Asked, taken: int) -> int:
     left = budget - taken
     if left <= 0 and taken:
         return 0
-    return max(1, min(left, asked.entry.partition_max_bytes))
+    return max(1, min(left, int(asked.entry.partition_max_bytes)))
 
 
 def _read_now(call: Call, request: Any, asked: list[_Asked], answers: list[dict[str, Any]]) -> bool:
