@@ -11,7 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tidelog.storage.errors import WritesStopped
-from tidelog.storage.log import Flush, Log
+from tidelog.storage.flush import Flush
+from tidelog.storage.log import Log
 
 _THREADS = 4
 

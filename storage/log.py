@@ -24,7 +24,8 @@ from tidelog.storage.errors import (
     WritesStopped,
 )
 from tidelog.storage.file_names import segment_file_name
-from tidelog.storage.files import Disk, File, WritableBuffer, join
+from tidelog.storage.files import Disk, WritableBuffer, join
+from tidelog.storage.flush import Flush
 from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.open_segments import OpenSegments
@@ -81,35 +82,18 @@ class LogPlace:
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """What recovery found; ``segments`` are oldest first and at least one."""
+    """What recovery found; ``segments`` are oldest first and at least one.
+
+    ``snapshots`` are the offsets of producer snapshots, oldest first and at least one.
+    """
 
     segments: list[Segment]
     start_offset: int
     flushed_offset: int
     epochs: LeaderEpochs
     producers: ProducerState
-    snapshot_offset: int = 0
+    snapshots: list[int] = field(default_factory=lambda: [0])
     cuts: list[Cut] = field(default_factory=list)
-
-
-class Flush(NamedTuple):
-    """What a thread must sync so that everything below ``end_offset`` is durable."""
-
-    files: tuple[File, ...]
-    sealed: tuple[Segment, ...]
-    directory: str | None
-    disk: Disk
-    end_offset: int
-    rolls: int
-
-    def run(self) -> None:
-        """Sync, oldest segment first. Raises OSError; it must not be tried again then."""
-        for file in self.files:
-            file.sync()
-        for segment in self.sealed:
-            segment.sync_indexes()
-        if self.directory is not None:
-            self.disk.sync_directory(self.directory)
 
 
 class Log:
@@ -128,7 +112,7 @@ class Log:
         self._unsynced = self._not_durable(self.segments[:-1])
         self._rolls = 0
         self._rolls_synced = 0
-        self._snapshots = [state.snapshot_offset]
+        self._snapshots = state.snapshots
         self._snapshot_bytes = 0
 
     @property
@@ -281,7 +265,10 @@ class Log:
         self.writes_stopped = reason
 
     def take_snapshot(self) -> None:
-        """Write the producers' state at the end offset; all but the last two snapshots go."""
+        """Write the producers' state at the end offset; older snapshots go.
+
+        At least two stay, and always one whose records would outlive a power cut.
+        """
         end, place = self.end_offset, self.place
         path = join(place.directory, segment_file_name(end, file_names.PRODUCER_SNAPSHOT))
         place.disk.write_atomically(path, self.producers.encode_snapshot())
@@ -289,7 +276,7 @@ class Log:
         self._snapshot_bytes = 0
         if end not in self._snapshots:
             self._snapshots.append(end)
-        while len(self._snapshots) > 2:
+        while len(self._snapshots) > 2 and self._snapshots[1] <= self.flushed_offset:
             name = segment_file_name(self._snapshots.pop(0), file_names.PRODUCER_SNAPSHOT)
             place.disk.remove(join(place.directory, name))
 
@@ -325,7 +312,11 @@ class Log:
         number = max(0, bisect_right(segments, offset, key=_BASE_OFFSET) - 1)
         while offset < end and number < len(segments):
             segment = segments[number]
-            found = segment.read(offset, max_bytes, wait=wait)
+            try:
+                found = segment.read(offset, max_bytes, wait=wait)
+            except FileNotFoundError:
+                # Retention took the segment away while a thread was on its way here.
+                raise OffsetOutOfRange(offset, self.start_offset, end) from None
             if found is None:
                 return None
             if segment is not segments[-1]:

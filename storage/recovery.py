@@ -78,10 +78,10 @@ def open_log(place: LogPlace, settings: LogSettings, known: LastKnown, now_ms: i
         epochs.begin(epochs.current + 1, end_offset)
         path = join(place.directory, file_names.LEADER_EPOCHS)
         place.disk.write_atomically(path, epochs.encode())
-    producers, snapshot_offset = _producers(place, segments, sizes, now_ms)
+    producers, snapshots = _producers(place, segments, sizes, now_ms)
     flushed = end_offset if known.clean else min(known.recovery_point or 0, end_offset)
     damage = [*_damage_kept(place, sizes), *cuts]
-    state = LogState(segments, start_offset, flushed, epochs, producers, snapshot_offset, damage)
+    state = LogState(segments, start_offset, flushed, epochs, producers, snapshots, damage)
     return Log(place, state, settings)
 
 
@@ -316,19 +316,20 @@ def _read_epochs(place: LogPlace) -> LeaderEpochs:
 
 def _producers(
     place: LogPlace, segments: list[Segment], sizes: dict[str, int], now_ms: int
-) -> tuple[ProducerState, int]:
+) -> tuple[ProducerState, list[int]]:
     """The producers at the log's end, from the newest sound snapshot and what came after it.
 
-    Also the offset of that snapshot. Snapshots beyond the end are removed: they tell of records
-    that were lost.
+    Also the offsets of the snapshots up to that one. Those beyond the end are removed: they
+    tell of records that were lost.
     """
     end_offset = segments[-1].next_offset
     state, covered = ProducerState(), segments[0].base_offset
     removed = False
-    for offset in sorted(_snapshot_offsets(sizes), reverse=True):
+    offsets = sorted(_snapshot_offsets(sizes))
+    for offset in reversed(offsets):
         path = join(place.directory, segment_file_name(offset, file_names.PRODUCER_SNAPSHOT))
         with contextlib.suppress(ValueError):
-            if offset <= end_offset:
+            if covered <= offset <= end_offset:
                 state = ProducerState.decode_snapshot(place.disk.read_bytes(path))
                 covered = offset
                 break
@@ -346,4 +347,4 @@ def _producers(
                 header = batch.header
                 if header.producer_id >= 0 and header.base_offset >= covered:
                     state.note(header, header.base_offset, now_ms)
-    return state, covered
+    return state, [offset for offset in offsets if offset < covered] + [covered]

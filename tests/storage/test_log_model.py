@@ -30,7 +30,8 @@ from tidelog.storage.errors import (
     OutOfOrderSequence,
     WritesStopped,
 )
-from tidelog.storage.log import Flush, LogPlace
+from tidelog.storage.flush import Flush
+from tidelog.storage.log import LogPlace
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.record_batch import encode_batch
