@@ -249,7 +249,9 @@ def _replay() -> dict[str, Any]:
             _TOPIC,
             _parameter("cursor", text, "go on after an earlier answer"),
             _parameter("from", text, "first timestamp: ms or RFC 3339"),
-            _parameter("to", text, "timestamp to stop before"),
+            _parameter(
+                "to", text, "stop each partition at its first record that is not before this time"
+            ),
             _choice("offset", "where to begin without cursor and from", "earliest", "latest"),
             _parameter("speed", text, "1x is the original pace; for streams"),
             *_BOUNDS,
