@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tidelog.storage import file_names
 from tidelog.storage.append_rules import check_keys, check_timestamps
@@ -45,6 +46,8 @@ from tidelog.storage.segment import (
     SegmentInfo,
     SegmentRead,
 )
+
+T = TypeVar("T")
 
 _BASE_OFFSET = attrgetter("base_offset")
 
@@ -329,30 +332,35 @@ class Log:
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
         """Offset and timestamp of the first record at or after ``timestamp``. May wait."""
         start = self.start_offset
-        for segment in list(self.segments):
-            if segment.next_offset > start and segment.largest_timestamp >= timestamp:
-                record = segment.first_at_or_after(timestamp, start)
-                if record is not None:
-                    return record.offset, record.timestamp
-        return None
+        found = self._visit(lambda segment: segment.first_at_or_after(timestamp, start))
+        record = next((record for record in found if record is not None), None)
+        return None if record is None else (record.offset, record.timestamp)
 
     def offset_of_largest_timestamp(self) -> tuple[int, int] | None:
         """Offset and timestamp of the first record with the largest timestamp. May wait."""
-        filled = [segment for segment in list(self.segments) if segment.size]
-        if not filled:
+        largest = list(self._visit(lambda segment: (*segment.largest(), segment)))
+        timestamp, last_offset, segment = max(largest, key=lambda found: found[0])
+        if timestamp < 0:
             return None
-        segment = max(filled, key=lambda segment: segment.largest_timestamp)
-        timestamp, last_offset = segment.largest()
         found = segment.read(last_offset, 1, wait=True)
-        if timestamp < 0 or found is None or not len(found.data):
+        if found is None or not len(found.data):
             return None
         record = _first_at(decode_records(found.data), timestamp)
         return None if record is None else (record.offset, record.timestamp)
 
     def segment_infos(self) -> list[SegmentInfo]:
         """Every segment, oldest first. May read the disk."""
-        segments = list(self.segments)
-        return [segment.info(sealed=segment is not segments[-1]) for segment in segments]
+        return list(self._visit(lambda segment: segment.info(sealed=segment is not self.active)))
+
+    def _visit(self, look: Callable[[Segment], T]) -> Iterator[T]:
+        """What ``look`` finds in every segment, oldest first; few of them stay open."""
+        for segment in list(self.segments):
+            # Retention may take a segment away while a thread is on its way there.
+            with contextlib.suppress(FileNotFoundError):
+                found = look(segment)
+                if segment.is_open and segment is not self.active:
+                    self.place.opened.used(segment)
+                yield found
 
     # Remove
 

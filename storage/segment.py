@@ -97,6 +97,11 @@ class Segment:
         """The offset after the last record."""
         return self.end.next_offset
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds files open."""
+        return self._files is not None
+
     def path(self, suffix: str) -> str:
         """The path of this segment's file with ``suffix``."""
         return join(self._directory, segment_file_name(self.base_offset, suffix))
@@ -300,11 +305,6 @@ class Segment:
             self._first_timestamp = header_at(head, 0, self.path(file_names.LOG), 0).max_timestamp
         return self._first_timestamp
 
-    @property
-    def largest_timestamp(self) -> int:
-        """Largest timestamp, ms; -1 while there is none. May read the disk."""
-        return self.largest()[0]
-
     def largest(self) -> tuple[int, int]:
         """Largest timestamp and the last offset of its batch. May read the disk."""
         if self._largest is None:
@@ -313,6 +313,8 @@ class Segment:
 
     def first_at_or_after(self, timestamp: int, start_offset: int) -> Record | None:
         """The first record from ``start_offset`` on that is not older; waits for the disk."""
+        if self.next_offset <= start_offset or self.largest()[0] < timestamp:
+            return None
         files = self.files()
         offset = max(files.time_index.offset_before(timestamp), start_offset)
         for batch in self.scan(files.offset_index.position_of(offset)):
@@ -329,7 +331,7 @@ class Segment:
             self.next_offset,
             self.size,
             self.first_timestamp,
-            self.largest_timestamp,
+            self.largest()[0],
             sealed,
         )
 
