@@ -94,6 +94,8 @@ class Broker:
         self._catalog: Catalog | None = None
         self._topics: dict[str, Topic] = {}
         self._by_id: dict[uuid.UUID, Topic] = {}
+        self.topics_version = 0
+        """Rises whenever a topic comes, goes or gets partitions."""
         self._changing = asyncio.Lock()
         self._producer_ids: range = range(0)
         self.housekeeping = Housekeeping(self)
@@ -269,6 +271,7 @@ class Broker:
             )
             await self.catalog.set_partitions(topic.id, count)
             topic.partitions += [Partition(topic.id, log, self._services) for log in logs]
+            self.topics_version += 1
             return topic
 
     async def alter_topic(
@@ -297,6 +300,7 @@ class Broker:
             topic = self.topic(name)
             await self.catalog.mark_deleting(topic.id)
             del self._topics[name], self._by_id[topic.id]
+            self.topics_version += 1
             for partition in topic.partitions:
                 partition.delete()
             self.cache.forget_topic(name)
@@ -319,6 +323,7 @@ class Broker:
     def _add(self, topic: Topic) -> Topic:
         self._topics[topic.name] = topic
         self._by_id[topic.id] = topic
+        self.topics_version += 1
         return topic
 
     def _check_open(self) -> None:

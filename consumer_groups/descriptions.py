@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tidelog.broker.broker import Broker
-from tidelog.broker.errors import BrokerError
+from tidelog.broker.errors import BrokerError, UnknownTopicId
 from tidelog.broker.partition import Partition
+from tidelog.consumer_groups.consumer_group import ConsumerGroup
+from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
 from tidelog.consumer_groups.consumer_protocol import decode_assignment, topics_of
 from tidelog.consumer_groups.group import Group
 from tidelog.consumer_groups.member import Member
 from tidelog.consumer_groups.membership import CONSUMER_PROTOCOL_TYPE
 from tidelog.consumer_groups.offsets import (
     CommittedOffset,
+    ConsumerGroupDescription,
+    ConsumerMemberDescription,
     GroupDescription,
     GroupOverview,
     MemberDescription,
     PartitionLag,
+    TopicIdPartitionName,
     TopicPartition,
 )
 from tidelog.consumer_groups.rebalance import State
@@ -24,16 +29,21 @@ from tidelog.storage.errors import StorageError
 from tidelog.storage.record_batch import read_header
 
 CLASSIC = "classic"
+CONSUMER = "consumer"
+AnyGroup = Group | ConsumerGroup
 
 
-def overview(group: Group) -> GroupOverview:
+def overview(group: AnyGroup) -> GroupOverview:
+    kind = CLASSIC if isinstance(group, Group) else CONSUMER
     return GroupOverview(
-        group.name, group.state.value, group.protocol_type or "", CLASSIC, len(group.members)
+        group.name, group.state_name, group.protocol_type or "", kind, len(group.members)
     )
 
 
-def describe(group: Group) -> GroupDescription:
-    """Only a stable group has a protocol, and members that agree on it."""
+def describe(group: AnyGroup, broker: Broker) -> GroupDescription:
+    """Only a stable classic group has a protocol, and members that agree on it."""
+    if isinstance(group, ConsumerGroup):
+        return _describe_new(group, broker)
     stable = group.state is State.STABLE
     protocol = group.protocol or "" if stable else ""
     return GroupDescription(
@@ -75,15 +85,89 @@ def assigned(member: Member, protocol_type: str | None) -> tuple[TopicPartition,
         return ()
 
 
+def _describe_new(group: ConsumerGroup, broker: Broker) -> GroupDescription:
+    return GroupDescription(
+        group.name,
+        group.state_name,
+        group.protocol_type,
+        group.assignor(),
+        CONSUMER,
+        group.epoch.epoch,
+        None,
+        tuple(
+            MemberDescription(
+                member.member_id,
+                member.subscription.instance_id,
+                member.subscription.client_id,
+                member.subscription.client_host,
+                b"",
+                b"",
+                tuple(sorted(group.topics_read(member.subscription))),
+                tuple((place.topic, place.partition) for place in _named(held, broker)),
+            )
+            for member in group.members.values()
+            for held in [member.current.assigned]
+        ),
+    )
+
+
+def describe_consumer(group: ConsumerGroup, broker: Broker) -> ConsumerGroupDescription:
+    return ConsumerGroupDescription(
+        group.name,
+        group.state_name,
+        group.epoch.epoch,
+        group.target_epoch,
+        group.assignor(),
+        tuple(
+            ConsumerMemberDescription(
+                member.member_id,
+                member.subscription.instance_id,
+                member.subscription.rack_id,
+                member.current.member_epoch,
+                member.subscription.client_id,
+                member.subscription.client_host,
+                member.subscription.topic_names,
+                member.subscription.topic_regex,
+                _named(member.current.assigned, broker),
+                _named(group.targets.get(member.member_id, ()), broker),
+                member.subscription.classic is not None,
+            )
+            for member in group.members.values()
+        ),
+    )
+
+
+def _named(places: Iterable[TopicIdPartition], broker: Broker) -> tuple[TopicIdPartitionName, ...]:
+    """Partitions in order, without those of topics that are gone."""
+    named = []
+    for topic_id, partition in places:
+        try:
+            topic = broker.topic_by_id(topic_id)
+        except UnknownTopicId:
+            continue
+        named.append(TopicIdPartitionName(topic_id, topic.name, partition))
+    return tuple(sorted(named, key=lambda place: place[1:]))
+
+
+def _owners(group: AnyGroup, broker: Broker) -> dict[TopicPartition, str]:
+    if isinstance(group, Group):
+        return {
+            place: member.member_id
+            for member in group.members
+            for place in assigned(member, group.protocol_type)
+        }
+    return {
+        (place.topic, place.partition): member.member_id
+        for member in group.members.values()
+        for place in _named(member.current.assigned, broker)
+    }
+
+
 def lag(
-    group: Group, committed: Mapping[TopicPartition, CommittedOffset], broker: Broker
+    group: AnyGroup, committed: Mapping[TopicPartition, CommittedOffset], broker: Broker
 ) -> list[PartitionLag]:
     """One line per partition that is committed or assigned, in order."""
-    owners = {
-        place: member.member_id
-        for member in group.members
-        for place in assigned(member, group.protocol_type)
-    }
+    owners = _owners(group, broker)
     lines: list[PartitionLag] = []
     for topic, index in sorted(committed.keys() | owners.keys()):
         try:

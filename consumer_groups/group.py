@@ -77,6 +77,14 @@ class Group:
         return self._rebalance.state
 
     @property
+    def state_name(self) -> str:
+        return self.state.value
+
+    @property
+    def is_empty(self) -> bool:
+        return self.state is State.EMPTY
+
+    @property
     def generation(self) -> int:
         return self._rebalance.generation
 
@@ -185,7 +193,7 @@ class Group:
     def kill(self) -> None:
         """The group is deleted. Raises GroupNotEmpty."""
         self._check_alive()
-        if self.state is not State.EMPTY:
+        if not self.is_empty:
             raise GroupNotEmpty(self.name)
         self._rebalance.state = State.DEAD
         self._rebalance.wake_ms = NEVER_MS

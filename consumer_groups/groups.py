@@ -1,8 +1,9 @@
 """All groups of the broker in memory: loaded from the offsets topic, kept in time, written back.
 
-Commands of a group end in an ``Outcome``; here replies go to the futures that wait for them and
-metadata to the topic. One timer runs, for the earliest deadline of any group. After a start the
-topic is applied in the background; ``check_ready`` raises CoordinatorLoading until that is done.
+Commands of a classic group end in an ``Outcome``; here replies go to the futures that wait for
+them and metadata to the topic. Groups of the new protocol change by their records alone. One timer
+runs, for the earliest deadline of any group. After a start the topic is applied in the background;
+``check_ready`` raises CoordinatorLoading until that is done.
 """
 
 from __future__ import annotations
@@ -10,16 +11,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from tidelog.broker.broker import Broker
+from tidelog.consumer_groups import consumer_rebalance
+from tidelog.consumer_groups.catalog_view import CatalogView
+from tidelog.consumer_groups.consumer_group import ConsumerGroup, TopicsNow
+from tidelog.consumer_groups.consumer_group_records import (
+    ConsumerGroupRecord,
+    GroupEpochRecord,
+)
 from tidelog.consumer_groups.deadlines import Deadlines
 from tidelog.consumer_groups.errors import (
     CoordinatorLoading,
     CoordinatorUnavailable,
     GroupError,
+    InvalidGroupId,
     UnknownGroup,
 )
 from tidelog.consumer_groups.group import Group
@@ -36,6 +45,9 @@ from tidelog.consumer_groups.rebalance import Outcome, State, Store
 from tidelog.consumer_groups.settings import GroupSettings
 
 R = TypeVar("R")
+AnyGroup = Group | ConsumerGroup
+GROUP_ID_BYTES = 2**15 - 1
+_RETRY_MS = 1_000
 _log = logging.getLogger("tidelog.groups")
 
 
@@ -47,8 +59,10 @@ class Groups:
         self.offsets = OffsetStore()
         self.topic = OffsetsTopic(broker, self.settings, self._apply)
         self.loading = True
+        self._broker = broker
         self._clock = broker.clock
-        self._groups: dict[str, Group] = {}
+        self._catalog = CatalogView(broker)
+        self._groups: dict[str, AnyGroup] = {}
         self._restored: dict[str, GroupMetadata] = {}
         self._load: asyncio.Task[None] | None = None
         self._stopping = False
@@ -77,9 +91,13 @@ class Groups:
             raise
         self.loading = False
         now_ms = self.now_ms()
+        for group in list(self._groups.values()):
+            if isinstance(group, ConsumerGroup):
+                group.resume(now_ms, self._clock.now_ms())
+                self.watch(group)
         for name, metadata in self._restored.items():
-            group = self._groups[name] = Group.restore(name, metadata, self.settings)
-            self.carry_out(group, group.resume(now_ms))
+            classic = self._groups[name] = Group.restore(name, metadata, self.settings)
+            self.carry_out(classic, classic.resume(now_ms))
         self._restored.clear()
 
     def stop_waiting(self) -> None:
@@ -107,20 +125,26 @@ class Groups:
         if self.loading:
             raise CoordinatorLoading(self.topic.loaded, self.topic.total)
 
+    def check_name(self, group: str) -> None:
+        """Also ``check_ready``. Raises InvalidGroupId."""
+        self.check_ready()
+        if not group or len(group.encode()) > GROUP_ID_BYTES:
+            raise InvalidGroupId(group)
+
     # Groups
 
-    def __iter__(self) -> Iterator[Group]:
+    def __iter__(self) -> Iterator[AnyGroup]:
         """Every group, those included that only have offsets."""
         yield from list(self._groups.values())
         for name in list(self.offsets.groups()):
             if name not in self._groups:
                 yield Group(name, self.settings)
 
-    def find(self, name: str) -> Group | None:
+    def find(self, name: str) -> AnyGroup | None:
         """The group, if anybody has joined it."""
         return self._groups.get(name)
 
-    def existing(self, name: str) -> Group:
+    def existing(self, name: str) -> AnyGroup:
         """Raises UnknownGroup; a group that only has offsets is one without members."""
         group = self._groups.get(name)
         if group is None:
@@ -130,8 +154,12 @@ class Groups:
         return group
 
     def create(self, name: str) -> Group:
-        """The group, made if it does not exist."""
-        return self._groups.setdefault(name, Group(name, self.settings))
+        """A new classic group."""
+        group = self._groups[name] = Group(name, self.settings)
+        return group
+
+    def topics_now(self) -> TopicsNow:
+        return TopicsNow(self._broker.topics_version, self._catalog)
 
     # What commands lead to
 
@@ -173,25 +201,62 @@ class Groups:
         if group.state is not State.DEAD:
             self.carry_out(group, outcome)
 
+    def change(
+        self, name: str, records: Sequence[StateRecord], topics: TopicsNow
+    ) -> asyncio.Future[None] | None:
+        """Apply the records of a group of the new protocol; done when they are durable.
+
+        None where there is nothing to write. Raises CoordinatorUnavailable.
+        """
+        done = self.topic.write_now(name, records) if records else None
+        group = self._groups.get(name)
+        if isinstance(group, ConsumerGroup):
+            group.topics_version = topics.version
+        return done
+
+    # What the topic says
+
     def _apply(self, record: StateRecord) -> None:
         if isinstance(record, OffsetRecord):
             self.offsets.apply(record)
-        elif not isinstance(record, GroupRecord):
-            return
-        elif self.loading:
+        elif isinstance(record, GroupRecord):
+            self._apply_classic(record)
+        else:
+            self._apply_new(record)
+
+    def _apply_classic(self, record: GroupRecord) -> None:
+        group = self._groups.get(record.group)
+        if self.loading:
             if record.value is None:
                 self._restored.pop(record.group, None)
             else:
                 self._restored[record.group] = record.value
+        elif not isinstance(group, Group):
+            return
         elif record.value is None:
             self._forget(record.group)
-        elif (group := self._groups.get(record.group)) is not None:
+        else:
             group.state_timestamp_ms = record.value.state_timestamp_ms
+
+    def _apply_new(self, record: ConsumerGroupRecord) -> None:
+        group = self._groups.get(record.group)
+        if isinstance(record, GroupEpochRecord) and record.value is None:
+            if isinstance(group, ConsumerGroup):
+                self._forget(record.group)
+            return
+        if not isinstance(group, ConsumerGroup):
+            if record.value is None:
+                return
+            group = self._groups[record.group] = ConsumerGroup(record.group, self.settings)
+        had_members = not group.is_empty
+        group.apply(record)
+        if had_members and group.is_empty:
+            group.empty_since_ms = self._clock.now_ms()
 
     def _forget(self, name: str) -> None:
         group = self._groups.pop(name, None)
         self._deadlines.forget(name)
-        if group is not None:
+        if isinstance(group, Group):
             group.kill()
 
     # Time
@@ -200,7 +265,7 @@ class Groups:
         """The steady clock of the groups."""
         return self._clock.monotonic_ms()
 
-    def watch(self, group: Group) -> None:
+    def watch(self, group: AnyGroup) -> None:
         """The group may be due at another time now."""
         self._deadlines.set(group.name, group.wake_ms)
         self._schedule()
@@ -223,9 +288,24 @@ class Groups:
         now_ms = self.now_ms()
         for name in self._deadlines.due(now_ms):
             group = self._groups.get(name)
-            if group is not None:
+            if isinstance(group, Group):
                 self.carry_out(group, group.expire(now_ms))
+            elif group is not None:
+                self._expire_new(group, now_ms)
         self._schedule()
+
+    def _expire_new(self, group: ConsumerGroup, now_ms: int) -> None:
+        topics = self.topics_now()
+        records = consumer_rebalance.forget(group, group.overdue(now_ms), topics)
+        try:
+            done = self.change(group.name, records, topics)
+        except CoordinatorUnavailable as error:
+            _log.warning("members of group %s cannot be given up: %s", group.name, error)
+            group.wake_ms = now_ms + _RETRY_MS
+        else:
+            if done is not None:
+                done.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.watch(group)
 
 
 def _stopping() -> CoordinatorUnavailable:

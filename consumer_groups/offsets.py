@@ -68,6 +68,40 @@ class GroupDescription(NamedTuple):
     members: tuple[MemberDescription, ...]
 
 
+class TopicIdPartitionName(NamedTuple):
+    """A partition by everything it is called."""
+
+    topic_id: UUID
+    topic: str
+    partition: int
+
+
+class ConsumerMemberDescription(NamedTuple):
+    member_id: str
+    instance_id: str | None
+    rack_id: str | None
+    member_epoch: int
+    client_id: str
+    client_host: str
+    topic_names: tuple[str, ...]
+    topic_regex: str | None
+    assigned: tuple[TopicIdPartitionName, ...]
+    target: tuple[TopicIdPartitionName, ...]
+    is_classic: bool
+    """Takes part through the classic protocol."""
+
+
+class ConsumerGroupDescription(NamedTuple):
+    """A group of the new protocol (KIP-848)."""
+
+    group: str
+    state: str
+    epoch: int
+    target_epoch: int
+    assignor: str
+    members: tuple[ConsumerMemberDescription, ...]
+
+
 class PartitionLag(NamedTuple):
     """How far a group is behind in one partition."""
 

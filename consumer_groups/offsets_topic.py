@@ -90,9 +90,28 @@ class OffsetsTopic:
         self._add(Write(group, records, done))
         return done
 
+    async def exists(self) -> None:
+        """Return when the topic is there; ``write_now`` needs that."""
+        if not self._writers:
+            await self.write("", ())
+
+    def write_now(self, group: str, records: Records) -> Done:
+        """As ``write``, but appended and applied, after all earlier writes, when this returns.
+
+        Raises CoordinatorUnavailable.
+        """
+        done: Done = asyncio.get_running_loop().create_future()
+        self._writer(group).add_now(Write(group, records, done))
+        if done.done() and (error := done.exception()) is not None:
+            raise error
+        return done
+
+    def _writer(self, group: str) -> _Writer:
+        return self._writers[partition_of(group, len(self._writers))]
+
     def _add(self, write: Write) -> None:
         if self._writers:
-            self._writers[partition_of(write.group, len(self._writers))].add(write)
+            self._writer(write.group).add(write)
             return
         self._early.append(write)
         if self._creation is None:
@@ -152,6 +171,16 @@ class _Writer:
 
     def add(self, write: Write) -> None:
         self._queue.append(write)
+        self._start()
+
+    def add_now(self, write: Write) -> None:
+        self._take_queue()
+        self._append()
+        self._take(write)
+        self._append()
+        self._start()
+
+    def _start(self) -> None:
         if self._running is None:
             self._running = asyncio.ensure_future(self._run())
 
@@ -161,10 +190,8 @@ class _Writer:
 
     async def _run(self) -> None:
         try:
-            while self._queue:
-                queue, self._queue = self._queue, []
-                for write in queue:
-                    self._take(write)
+            while self._queue or self._appended:
+                self._take_queue()
                 self._append()
                 appended, self._appended = self._appended, []
                 try:
@@ -175,6 +202,11 @@ class _Writer:
                     _finish(appended, None)
         finally:
             self._running = None
+
+    def _take_queue(self) -> None:
+        queue, self._queue = self._queue, []
+        for write in queue:
+            self._take(write)
 
     def _take(self, write: Write) -> None:
         records = write.records

@@ -69,7 +69,7 @@ async def read_records(
     where = partition.log.place.directory
     while len(records) < max_records and max_bytes > 0:
         fetched = await partition.read(offset, min(max_bytes, _READ_BYTES))
-        if not fetched.data:
+        if not fetched.data or (records and fetched.size > max_bytes):
             break
         wanted = max_records - len(records)
         found = records_from(fetched.data, offset, wanted, max_bytes, where)
