@@ -1,0 +1,60 @@
+"""Brokers for tests: one shared by a worker's tests, or a fresh one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.broker_process import BrokerProcess
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
+    """One broker for all tests that do not stop or break it."""
+    process = BrokerProcess(tmp_path_factory.mktemp("broker") / "data")
+    yield process
+    process.end()
+
+
+@pytest.fixture
+def http(broker: BrokerProcess) -> Iterator[httpx.Client]:
+    """A client of the shared broker."""
+    with broker.client() as client:
+        yield client
+
+
+@pytest.fixture
+def start_broker(tmp_path: Path) -> Iterator[Callable[..., BrokerProcess]]:
+    """Starts brokers of the test's own; they end with it."""
+    started: list[BrokerProcess] = []
+
+    def start(*flags: str, data_dir: Path | None = None) -> BrokerProcess:
+        process = BrokerProcess(data_dir or tmp_path / f"data-{len(started)}", *flags)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.end()
+
+
+@pytest.fixture
+def topic(http: httpx.Client) -> str:
+    """A new topic with three partitions on the shared broker."""
+    name = f"topic-{next(_numbers)}"
+    http.post("/v1/topics", json={"name": name, "partitions": 3}).raise_for_status()
+    return name
+
+
+@pytest.fixture
+def single(http: httpx.Client) -> str:
+    """A new topic with one partition on the shared broker."""
+    name = f"single-{next(_numbers)}"
+    http.post("/v1/topics", json={"name": name, "partitions": 1}).raise_for_status()
+    return name
