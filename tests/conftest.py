@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.apache_kafka import ApacheKafka, ApacheKafkaBroker, find_apache_kafka
 from tests.support.broker_process import BrokerProcess
 
 _numbers = itertools.count()
@@ -58,3 +59,23 @@ def single(http: httpx.Client) -> str:
     name = f"single-{next(_numbers)}"
     http.post("/v1/topics", json={"name": name, "partitions": 1}).raise_for_status()
     return name
+
+
+@pytest.fixture(scope="session")
+def apache_kafka() -> ApacheKafka:
+    """Apache Kafka's programs; skips where they cannot be had."""
+    return find_apache_kafka()
+
+
+@pytest.fixture(scope="session")
+def apache_kafka_broker(
+    apache_kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApacheKafkaBroker]:
+    """One broker of Apache Kafka for all tests that do not stop or break it.
+
+    Mark their module with ``pytest.mark.xdist_group("apache_kafka_broker")``: one worker, one
+    broker.
+    """
+    broker = apache_kafka.broker(tmp_path_factory.mktemp("apache-kafka"))
+    yield broker
+    broker.stop()

@@ -1,0 +1,145 @@
+"""Apache Kafka beside Tidelog: its tools, its reader of log files, a broker of it.
+
+A script outside the repository fetches and starts it (Java and Maven do the work):
+``TIDELOG_KAFKA_TOOL`` names it, else it is ``../shared/kafka/kafka`` beside the repository.
+Where something is missing, tests that ask for it are skipped and say what. Starting a Java
+program costs about a second: do much with each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_BESIDE = Path(__file__).resolve().parents[3] / "shared" / "kafka" / "kafka"
+_TOOL_TIMEOUT_S = 120
+_FETCH_TIMEOUT_S = 600
+
+
+class ApacheKafka:
+    """Its programs, as the script runs them."""
+
+    def __init__(self, script: Path) -> None:
+        self._script = str(script)
+
+    def run(
+        self, main_class: str, *arguments: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a main class to its end; with ``check`` a bad exit status fails the test."""
+        done = subprocess.run(
+            [self._script, "run", main_class, *arguments],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=_TOOL_TIMEOUT_S,
+        )
+        if check:
+            said = f"{main_class} {' '.join(arguments)}\n{done.stdout}{done.stderr}"
+            assert done.returncode == 0, said
+        return done
+
+    def begin(self, main_class: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a main class; the test reads its output, writes its input and ends it."""
+        return subprocess.Popen(
+            [self._script, "run", main_class, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def check_files(self, paths: Iterable[Path]) -> int:
+        """Have it read log files, indexes and snapshots; the number of batches it found.
+
+        Fails if it finds fault with any.
+        """
+        files = ",".join(map(str, paths))
+        run = self.run(
+            "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--files", files
+        )
+        assert "isvalid: false" not in run.stdout
+        assert "invalid bytes" not in run.stdout
+        assert _complaints(run.stderr) == []
+        return run.stdout.count("isvalid: true")
+
+    def broker(self, directory: Path, *settings: str) -> ApacheKafkaBroker:
+        """Start a broker; ``settings`` are ``key=value``. Stop it afterwards."""
+        return ApacheKafkaBroker(self._script, directory, settings)
+
+
+class ApacheKafkaBroker:
+    """A single broker on free ports."""
+
+    def __init__(self, script: str, directory: Path, settings: tuple[str, ...]) -> None:
+        self._script, self._directory = script, directory
+        port = _two_free_ports()
+        subprocess.run(
+            [script, "start", str(directory), str(port), *settings],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=_TOOL_TIMEOUT_S,
+        )
+        self.address = f"127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        """Stop it and wait for its end."""
+        subprocess.run(
+            [self._script, "stop", str(self._directory)], check=True, timeout=_TOOL_TIMEOUT_S
+        )
+
+
+def find_apache_kafka() -> ApacheKafka:
+    """Skips the test, with the reason, where Apache Kafka cannot be had."""
+    found = _find()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@cache
+def _find() -> ApacheKafka | str:
+    script = Path(os.environ.get("TIDELOG_KAFKA_TOOL", _BESIDE))
+    if not script.is_file():
+        return f"no Apache Kafka: {script} is not there (TIDELOG_KAFKA_TOOL names the script)"
+    missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
+    if missing:
+        return f"no Apache Kafka: {' and '.join(missing)} not found"
+    fetched = subprocess.run(
+        [str(script), "classpath"], capture_output=True, text=True, timeout=_FETCH_TIMEOUT_S
+    )
+    if fetched.returncode != 0:
+        return f"no Apache Kafka: {fetched.stderr.strip()}"
+    return ApacheKafka(script)
+
+
+def _two_free_ports() -> int:
+    """A free port whose successor is free as well: the script takes that for the controller."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def _complaints(stderr: str) -> list[str]:
+    """What it found wrong, without the one thing it finds in its own directories too.
+
+    Kafka 4.3 reports the first record of every segment but the first as one that does not follow.
+    """
+    lines = [line for line in stderr.splitlines() if not line.startswith(("WARN", "SLF4J"))]
+    text = "\n".join(lines)
+    own = r"Non-consecutive offsets in \S+/0*(\d+)\.log\n  -1 is followed by \1(\n|$)"
+    return re.sub(own, "", text).splitlines()
