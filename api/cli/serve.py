@@ -58,6 +58,9 @@ def serve(arguments: Sequence[str]) -> int:
 
 
 def _run(config: Config, started_at: float) -> int:
+    # kio registers its types with this test library wherever it is installed, which would make
+    # the first request of the Kafka protocol wait for about a second.
+    sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
     from tidelog.api.app import CannotListen, run
     from tidelog.broker.errors import BrokerError
     from tidelog.storage.errors import StorageError
