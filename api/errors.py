@@ -88,6 +88,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     groups.StaleMemberEpoch: Answer(409, "stale_member_epoch", 113),
     groups.InvalidRegularExpression: Answer(422, "invalid_regular_expression", 128),
     groups.MetadataTooLarge: Answer(422, "metadata_too_large", 12),
+    groups.InvalidCursor: Answer(422, "invalid_cursor", 42),
+    groups.PartitionNotOwned: Answer(409, "partition_not_owned", 22),
     groups.InvalidReset: Answer(422, "invalid_reset", 42),
     groups.CoordinatorLoading: Answer(503, "coordinator_loading", 14),
     groups.CoordinatorUnavailable: Answer(503, "coordinator_unavailable", 15),
@@ -104,6 +106,8 @@ def http_error(error: Exception) -> HttpError:
     message = str(error)
     if isinstance(error, broker.UnknownTopic):
         message += f'; create it with POST /v1/topics and the body {{"name": "{error.topic}"}}'
+    if isinstance(error, groups.UnknownMember):
+        message += "; it has left or was silent for too long, and has to join again"
     details = {name: _plain(value) for name, value in vars(error).items()}
     return HttpError(answer.status, answer.code, message, details)
 

@@ -38,6 +38,7 @@ from tidelog.consumer_groups.errors import (
     StaleMemberEpoch,
     UnknownMember,
 )
+from tidelog.consumer_groups.hosted_member import is_hosted
 from tidelog.consumer_groups.member import NEVER_MS
 from tidelog.consumer_groups.membership import CONSUMER_PROTOCOL_TYPE
 from tidelog.consumer_groups.settings import GroupSettings
@@ -179,6 +180,19 @@ class ConsumerGroup:
         """Who shares the partitions out."""
         return preferred_assignor(member.subscription for member in self.members.values())
 
+    def awaits_heartbeat(self, member_id: str) -> bool:
+        """Whether a heartbeat, whatever it says, would move the member on."""
+        member = self.members.get(member_id)
+        if member is None or self.epoch.epoch > self.target_epoch:
+            return True
+        current = member.current
+        if current.state is MemberState.UNREVOKED_PARTITIONS:
+            return False
+        if current.member_epoch != self.target_epoch:
+            return True
+        waits = current.state is MemberState.UNRELEASED_PARTITIONS
+        return waits and any(self.owner(place) is None for place in self.targets.get(member_id, ()))
+
     def owner(self, place: TopicIdPartition) -> str | None:
         """Who owns the partition, or is still giving it up."""
         return self._owners.get(place)
@@ -272,7 +286,7 @@ class ConsumerGroup:
         member = self.members.get(member_id)
         if member is None:
             return
-        self._sessions[member_id] = now_ms + self._settings.consumer_session_timeout_ms
+        self._sessions[member_id] = now_ms + self._session_timeout_ms(member)
         current = member.current
         if current.state is not MemberState.UNREVOKED_PARTITIONS:
             self._revocations.pop(member_id, None)
@@ -281,6 +295,12 @@ class ConsumerGroup:
             self._revocations[member_id] = (now_ms + timeout_ms, current.member_epoch)
             self.wake_ms = min(self.wake_ms, now_ms + timeout_ms)
         self.wake_ms = min(self.wake_ms, self._sessions[member_id])
+
+    def _session_timeout_ms(self, member: ConsumerMember) -> int:
+        """A hosted member polls in its caller's rhythm, which is as long for both time-outs."""
+        if is_hosted(member.member_id):
+            return member.subscription.rebalance_timeout_ms
+        return self._settings.consumer_session_timeout_ms
 
     def resume(self, now_ms: int, wall_ms: int) -> None:
         """After loading everybody gets a session's time to be heard of."""

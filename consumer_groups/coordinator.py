@@ -5,7 +5,8 @@ CoordinatorUnavailable once the broker stops or cannot write.
 
 Requests of classic members become commands of ``Group``; those that have to wait are parked as
 futures, which are the group's tickets. Heartbeats of the new protocol become records. Both are
-answered when what they changed is durable. ``GroupOffsets`` has the methods about offsets.
+answered when what they changed is durable. ``GroupOffsets`` has the methods about offsets,
+``hosted`` those of members that HTTP callers are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from tidelog.consumer_groups.consumer_heartbeat import (
 )
 from tidelog.consumer_groups.errors import (
     InconsistentProtocol,
-    InvalidSessionTimeout,
     UnknownGroup,
     UnknownMember,
 )
@@ -33,6 +33,7 @@ from tidelog.consumer_groups.group import Group
 from tidelog.consumer_groups.group_offsets import GroupOffsets
 from tidelog.consumer_groups.group_records import GroupRecord, StateRecord
 from tidelog.consumer_groups.groups import Groups
+from tidelog.consumer_groups.hosted_members import HostedMembers
 from tidelog.consumer_groups.membership import (
     UNKNOWN_MEMBER_ID,
     HeartbeatRequest,
@@ -70,6 +71,7 @@ class Coordinator:
         self.delete = offsets.delete
         self.delete_offsets = offsets.delete_offsets
         self.expire_offsets = offsets.expire
+        self.hosted = HostedMembers(broker, self._groups, offsets, self.consumer_heartbeat)
         broker.committed_offset = offsets.committed_offset
 
     @property
@@ -114,18 +116,13 @@ class Coordinator:
         InconsistentProtocol, GroupFull, InvalidSessionTimeout, InvalidGroupId.
         """
         self._groups.check_name(request.group)
-        self._check_session_timeout(request.session_timeout_ms)
+        self._settings.check_session_timeout(request.session_timeout_ms)
         group = await self._group_to_join(request)
         ticket: asyncio.Future[JoinReply] = asyncio.get_running_loop().create_future()
         new_id = f"{request.instance_id or request.client_id}-{uuid4()}"
         outcome = group.join(request, ticket, new_id, self._groups.now_ms())
         self._groups.carry_out(group, outcome)
         return await self._groups.wait(ticket)
-
-    def _check_session_timeout(self, session_timeout_ms: int) -> None:
-        low, high = self._settings.min_session_timeout_ms, self._settings.max_session_timeout_ms
-        if not low <= session_timeout_ms <= high:
-            raise InvalidSessionTimeout(session_timeout_ms, low, high)
 
     async def _group_to_join(self, request: JoinRequest) -> Group:
         """The group, made for a new member; an empty one of the new protocol gives way."""

@@ -103,7 +103,7 @@ def _describe_new(group: ConsumerGroup, broker: Broker) -> GroupDescription:
                 b"",
                 b"",
                 tuple(sorted(group.topics_read(member.subscription))),
-                tuple((place.topic, place.partition) for place in _named(held, broker)),
+                tuple((place.topic, place.partition) for place in named(held, broker)),
             )
             for member in group.members.values()
             for held in [member.current.assigned]
@@ -128,8 +128,8 @@ def describe_consumer(group: ConsumerGroup, broker: Broker) -> ConsumerGroupDesc
                 member.subscription.client_host,
                 member.subscription.topic_names,
                 member.subscription.topic_regex,
-                _named(member.current.assigned, broker),
-                _named(group.targets.get(member.member_id, ()), broker),
+                named(member.current.assigned, broker),
+                named(group.targets.get(member.member_id, ()), broker),
                 member.subscription.classic is not None,
             )
             for member in group.members.values()
@@ -137,7 +137,7 @@ def describe_consumer(group: ConsumerGroup, broker: Broker) -> ConsumerGroupDesc
     )
 
 
-def _named(places: Iterable[TopicIdPartition], broker: Broker) -> tuple[TopicIdPartitionName, ...]:
+def named(places: Iterable[TopicIdPartition], broker: Broker) -> tuple[TopicIdPartitionName, ...]:
     """Partitions in order, without those of topics that are gone."""
     named = []
     for topic_id, partition in places:
@@ -159,7 +159,7 @@ def _owners(group: AnyGroup, broker: Broker) -> dict[TopicPartition, str]:
     return {
         (place.topic, place.partition): member.member_id
         for member in group.members.values()
-        for place in _named(member.current.assigned, broker)
+        for place in named(member.current.assigned, broker)
     }
 
 

@@ -195,6 +195,28 @@ class InvalidRegularExpression(GroupError):
         self.reason = reason
 
 
+class InvalidCursor(GroupError):
+    """The cursor was not given to this member, or was damaged on its way."""
+
+    def __init__(self, group: str, member: str) -> None:
+        super().__init__(f"the cursor was not given to member {member!r} of group {group!r}")
+        self.group = group
+        self.member = member
+
+
+class PartitionNotOwned(GroupError):
+    """A member commits only what is assigned to it."""
+
+    def __init__(self, group: str, member: str, topic: str, partition: int) -> None:
+        super().__init__(
+            f"{topic}-{partition} is not assigned to member {member!r} of group {group!r}"
+        )
+        self.group = group
+        self.member = member
+        self.topic = topic
+        self.partition = partition
+
+
 class InvalidReset(GroupError):
     """The target of an offset reset makes no sense."""
 

@@ -39,6 +39,7 @@ from tidelog.consumer_groups.group_records import (
     StateRecord,
 )
 from tidelog.consumer_groups.member import NEVER_MS
+from tidelog.consumer_groups.member_watches import MemberWatches
 from tidelog.consumer_groups.offset_store import OffsetStore
 from tidelog.consumer_groups.offsets_topic import OffsetsTopic
 from tidelog.consumer_groups.rebalance import Outcome, State, Store
@@ -59,6 +60,7 @@ class Groups:
         self.offsets = OffsetStore()
         self.topic = OffsetsTopic(broker, self.settings, self._apply)
         self.loading = True
+        self.watches = MemberWatches()
         self._broker = broker
         self._clock = broker.clock
         self._catalog = CatalogView(broker)
@@ -103,6 +105,7 @@ class Groups:
     def stop_waiting(self) -> None:
         """Let everybody go who waits for a rebalance, and let nobody wait from now on."""
         self._stopping = True
+        self.watches.close()
         for future in list(self._parked):
             if not future.done():
                 future.set_exception(_stopping())
@@ -212,6 +215,8 @@ class Groups:
         group = self._groups.get(name)
         if isinstance(group, ConsumerGroup):
             group.topics_version = topics.version
+        if records:
+            self.watches.tell(name, group if isinstance(group, ConsumerGroup) else None)
         return done
 
     # What the topic says

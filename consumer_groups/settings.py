@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tidelog.consumer_groups.errors import InvalidSessionTimeout
+
 
 class Settings(Protocol):
     """Where values come from, by Kafka's name."""
@@ -26,6 +28,12 @@ class GroupSettings:
     offsets_retention_check_interval_ms: int = 600_000
     offsets_partitions: int = 1
     offsets_segment_bytes: int = 100 * 1024 * 1024
+
+    def check_session_timeout(self, session_timeout_ms: int) -> None:
+        """Raises InvalidSessionTimeout."""
+        low, high = self.min_session_timeout_ms, self.max_session_timeout_ms
+        if not low <= session_timeout_ms <= high:
+            raise InvalidSessionTimeout(session_timeout_ms, low, high)
 
     @classmethod
     def of(cls, settings: Settings) -> GroupSettings:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from tidelog.api.errors import ApiError, HttpError, http_error
-from tidelog.api.rest import groups, operating, retention, topics
+from tidelog.api.rest import groups, members, operating, retention, topics
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.docs_page import DOCS_PAGE
 from tidelog.api.rest.door import Door, error_body
@@ -33,7 +33,7 @@ def build_app(context: RestContext) -> Door:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (topics, retention, groups, operating):
+    for module in (topics, retention, groups, members, operating):
         app.include_router(module.routes(context))
 
     @app.get("/docs", include_in_schema=False)

@@ -68,7 +68,7 @@ def routes(context: RestContext) -> APIRouter:
     async def show_offsets(group: str) -> CommittedOffsets:
         """What the group has committed."""
         coordinator.describe(group)
-        return _committed(coordinator, group)
+        return committed_offsets(coordinator, group)
 
     @router.put("/{group}/offsets", responses=errors(404, 409, 507))
     async def commit_offsets(group: str, body: CommitOffsets) -> CommittedOffsets:
@@ -80,7 +80,7 @@ def routes(context: RestContext) -> APIRouter:
                 for one in body.offsets
             },
         )
-        return _committed(coordinator, group)
+        return committed_offsets(coordinator, group)
 
     @router.delete("/{group}/offsets", status_code=204, responses=errors(404, 409, 507))
     async def delete_offsets(group: str, topic: str) -> Response:
@@ -120,7 +120,7 @@ def _target(body: ResetOffsets) -> ResetTarget:
     return ResetTarget(body.to, value)
 
 
-def _committed(coordinator: Coordinator, group: str) -> CommittedOffsets:
+def committed_offsets(coordinator: Coordinator, group: str) -> CommittedOffsets:
     return CommittedOffsets(
         offsets=[
             OffsetOut(

@@ -203,6 +203,75 @@ class AssignedPartition(BaseModel):
     partition: int
 
 
+class JoinGroup(In):
+    topics: list[str] = Field(min_length=1, max_length=1000, examples=[["orders"]])
+    session_timeout_ms: int = Field(
+        default=45_000, description="a member that does not poll for so long is given up"
+    )
+    instance_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=249,
+        description="a name that stays: whoever joins with it next takes over the partitions",
+    )
+    auto_offset_reset: Literal["earliest", "latest"] = Field(
+        default="earliest", description="where to begin where nothing is committed"
+    )
+
+
+class JoinedMember(BaseModel):
+    member_id: str = Field(examples=["http-7f0c1a52-2f3e-4a52-9d5a-0f5a3c1f6b11"])
+    cursor: str = Field(description="for the first poll")
+    generation: int
+    assignment: list[AssignedPartition]
+    rebalancing: bool = Field(description="true: the assignment is not final, poll to go on")
+
+
+class PollMember(In):
+    cursor: str = Field(description="of the last reply; it says what is done with")
+    max_records: int = Field(default=500, ge=1, le=10_000)
+    max_bytes: int = Field(
+        default=1024 * 1024, ge=1, le=64 * 1024 * 1024, description="one record always fits"
+    )
+    wait_ms: int = Field(
+        default=0, ge=0, le=60_000, description="how long to wait for the first record"
+    )
+    commit: bool = Field(default=True, description="commit what came before the cursor")
+    value: Literal["json", "text", "base64"] = Field(
+        default="json", description="how values are shown"
+    )
+
+
+class PolledRecord(BaseModel):
+    """A value comes in the field it would be produced with, as does a key."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: str | None = None
+    key_base64: str = ""
+    value: Any = None
+    value_text: str = ""
+    value_base64: str = ""
+    headers: Any
+
+
+class PollReply(BaseModel):
+    records: list[PolledRecord]
+    cursor: str = Field(description="for the next poll, when these records are done with")
+    generation: int
+    assignment: list[AssignedPartition]
+    revoked: list[AssignedPartition] = Field(
+        description="partitions of the cursor that go to others with the next poll"
+    )
+    rebalancing: bool = Field(description="the group is between two assignments")
+
+
+class CommitCursor(In):
+    cursor: str
+
+
 class MemberOut(BaseModel):
     member_id: str
     instance_id: str | None

@@ -84,6 +84,11 @@ def with_partition(rendered: bytes, partition: int) -> bytes:
     return b'{"partition":%d,' % partition + rendered[1:]
 
 
+def with_place(rendered: bytes, topic: str, partition: int) -> bytes:
+    """A rendered record that also says its topic and partition."""
+    return b'{"topic":%b,"partition":%d,' % (encode_json(topic), partition) + rendered[1:]
+
+
 def _values(values: list[bytes | None], mode: str) -> list[bytes]:
     if mode == "json":
         present = [value for value in values if value is not None]

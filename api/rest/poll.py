@@ -1,0 +1,146 @@
+"""What a poll of a group member does: commit, live, read, wait for records, answer.
+
+The same cursor is answered with the same records, so that a poll whose reply was lost can be sent
+again: what the last answer of each member ended with is remembered, within a bound. Where that is
+forgotten a repeated poll begins with the same records and may go on with newer ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.fetch import read_records
+from tidelog.api.rest.models import PollMember
+from tidelog.api.rest.rendering import encode_json, render_records, with_place
+from tidelog.broker.errors import BrokerError
+from tidelog.broker.partition import Partition
+from tidelog.broker.waiting import DataWaiter
+from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
+from tidelog.consumer_groups.cursor import decode_cursor, encode_cursor
+from tidelog.consumer_groups.hosted_members import Standing
+from tidelog.storage.errors import OffsetOutOfRange
+
+_REMEMBERED_MEMBERS = 10_000
+
+Positions = Mapping[TopicIdPartition, int]
+
+
+class Polled(NamedTuple):
+    """Rendered records, and where the next ones are."""
+
+    records: list[bytes]
+    positions: Positions
+
+
+class Poll:
+    def __init__(self, context: RestContext) -> None:
+        self._broker = context.broker
+        self._hosted = context.coordinator.hosted
+        self._stopping = context.stopping
+        self._answered: OrderedDict[tuple[str, str], tuple[str, Positions]] = OrderedDict()
+
+    async def __call__(
+        self, group: str, member_id: str, body: PollMember, is_gone: Callable[[], Awaitable[bool]]
+    ) -> bytes:
+        """The reply's body. Raises what the member has to know, as ``HostedMembers`` does.
+
+        ``is_gone`` says whether the caller has gone away: nobody is kept alive for it then.
+        """
+        cursor = decode_cursor(group, member_id, body.cursor)
+        if body.commit:
+            await self._hosted.commit_cursor(group, member_id, cursor)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + body.wait_ms / 1000
+        while True:
+            with DataWaiter() as waiter:
+                waiter.watch(self._hosted.watch(group, member_id))
+                standing = await self._hosted.beat(group, member_id, cursor)
+                for partition in standing.partitions:
+                    waiter.watch(partition)
+                polled = await self._read(group, standing, body)
+                left_ms = (deadline - loop.time()) * 1000
+                if polled.records or standing.revoked or left_ms <= 0:
+                    break
+                await waiter.wait(min(left_ms, standing.heartbeat_interval_ms))
+            if self._stopping.is_set() or await is_gone():
+                break
+        return self._answer(group, standing, polled, body)
+
+    def forget(self, group: str, member_id: str) -> None:
+        """The member has left."""
+        self._answered.pop((group, member_id), None)
+
+    async def _read(self, group: str, standing: Standing, body: PollMember) -> Polled:
+        """Up to the bounds, partition after partition, beginning with another one each time."""
+        ends = self._ends(group, standing.member_id, body.cursor)
+        positions = dict(standing.cursor.positions)
+        rendered: list[bytes] = []
+        left_bytes = body.max_bytes
+        for partition in _in_turn(standing):
+            left_records = body.max_records - len(rendered)
+            if left_records <= 0 or left_bytes <= 0:
+                break
+            place = partition.topic_id, partition.index
+            offset = positions[place]
+            end = partition.high_watermark if ends is None else ends.get(place, offset)
+            if offset >= end:
+                continue
+            try:
+                records, following = await read_records(
+                    partition, offset, min(left_records, end - offset), left_bytes
+                )
+            except OffsetOutOfRange:
+                # Retention went past it just now; the next poll begins where it may.
+                continue
+            records = [record for record in records if record.offset < end]
+            positions[place] = min(following, end)
+            left_bytes -= sum(len(one.key or b"") + len(one.value or b"") for one in records)
+            for line in render_records(records, body.value):
+                rendered.append(with_place(line, partition.topic, partition.index))
+        return Polled(rendered, positions)
+
+    def _ends(self, group: str, member_id: str, cursor: str) -> Positions | None:
+        """What the answer to this cursor ended with, if there has been one with records."""
+        answered = self._answered.get((group, member_id))
+        return answered[1] if answered is not None and answered[0] == cursor else None
+
+    def _answer(self, group: str, standing: Standing, polled: Polled, body: PollMember) -> bytes:
+        member_id = standing.member_id
+        if polled.records and self._ends(group, member_id, body.cursor) is None:
+            self._answered[group, member_id] = body.cursor, polled.positions
+            self._answered.move_to_end((group, member_id))
+            if len(self._answered) > _REMEMBERED_MEMBERS:
+                self._answered.popitem(last=False)
+        following = standing.cursor.moved(polled.positions)
+        told = {
+            "cursor": encode_cursor(group, member_id, following),
+            "generation": following.generation,
+            "assignment": [_place(one.topic, one.index) for one in standing.partitions],
+            "revoked": self._named(standing.revoked),
+            "rebalancing": standing.is_rebalancing,
+        }
+        return b'{"records":[%b],%b' % (b",".join(polled.records), encode_json(told)[1:])
+
+    def _named(self, places: tuple[TopicIdPartition, ...]) -> list[dict[str, str | int]]:
+        """Without those of topics that are gone."""
+        named = []
+        for topic_id, partition in places:
+            try:
+                named.append(_place(self._broker.topic_by_id(topic_id).name, partition))
+            except BrokerError:
+                continue
+        return named
+
+
+def _in_turn(standing: Standing) -> tuple[Partition, ...]:
+    partitions = standing.partitions
+    first = standing.cursor.turn % max(len(partitions), 1)
+    return partitions[first:] + partitions[:first]
+
+
+def _place(topic: str, partition: int) -> dict[str, str | int]:
+    return {"topic": topic, "partition": partition}
