@@ -23,6 +23,7 @@ from tidelog.api.rest.server import HttpServer, is_loopback
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
+_STDIN = 0
 _log = logging.getLogger("tidelog")
 
 
@@ -125,12 +126,14 @@ class App:
         await self.broker.close()
 
 
-async def _serve(config: Config, started_at: float) -> None:
+async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
     app = App(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if until_eof:
+        _stop_at_eof(loop, stop)
     await app.start()
     ready = {
         "event": "ready",
@@ -147,8 +150,21 @@ async def _serve(config: Config, started_at: float) -> None:
     await app.stop()
 
 
-def run(config: Config, started_at: float) -> None:
+def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Set ``stop`` when the other end of standard input, a pipe, is closed."""
+
+    def readable() -> None:
+        if not os.read(_STDIN, 4096):
+            loop.remove_reader(_STDIN)
+            stop.set()
+
+    loop.add_reader(_STDIN, readable)
+
+
+def run(config: Config, started_at: float, *, until_eof: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; ``started_at`` is when the process began (epoch seconds).
+
+    With ``until_eof``, also until standard input, a pipe, is closed.
 
     Raises CannotListen, DirectoryInUse, DirectoryUnreadable, DiskFull, InvalidSetting.
     """
@@ -159,4 +175,4 @@ def run(config: Config, started_at: float) -> None:
     )
     import uvloop
 
-    uvloop.run(_serve(config, started_at))
+    uvloop.run(_serve(config, started_at, until_eof=until_eof))

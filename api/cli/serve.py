@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +36,11 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="any broker setting by its Kafka name, such as num.partitions=4; repeatable",
     )
+    add(
+        "--until-eof",
+        action="store_true",
+        help="also stop when standard input, a pipe, is closed: with the process that started it",
+    )
     add("--show-settings", action="store_true", help="print every setting with its source and stop")
     add("--json", action="store_true", help="with --show-settings: as JSON")
     return parser
@@ -54,10 +60,13 @@ def serve(arguments: Sequence[str]) -> int:
     if given.show_settings:
         _show_settings(config, as_json=given.json)
         return 0
-    return _run(config, started_at)
+    if given.until_eof and not stat.S_ISFIFO(os.fstat(0).st_mode):
+        print("tidelog: --until-eof needs a pipe as standard input", file=sys.stderr)
+        return USAGE
+    return _run(config, started_at, until_eof=given.until_eof)
 
 
-def _run(config: Config, started_at: float) -> int:
+def _run(config: Config, started_at: float, *, until_eof: bool) -> int:
     # kio registers its types with this test library wherever it is installed, which would make
     # the first request of the Kafka protocol wait for about a second.
     sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
@@ -66,7 +75,7 @@ def _run(config: Config, started_at: float) -> int:
     from tidelog.storage.errors import StorageError
 
     try:
-        run(config, started_at)
+        run(config, started_at, until_eof=until_eof)
     except (BrokerError, StorageError, CannotListen) as error:
         print(f"tidelog: {error}", file=sys.stderr)
         return FAILED
@@ -102,8 +111,8 @@ def _show_settings(config: Config, *, as_json: bool) -> None:
 def _process_start() -> float:
     """When this process began, in seconds since the epoch."""
     try:
-        with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
-            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        with open("/proc/self/stat") as status, open("/proc/uptime") as uptime:
+            ticks = int(status.read().rpartition(")")[2].split()[19])
             running = float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
         return time.time() - running
     except (OSError, ValueError, IndexError):

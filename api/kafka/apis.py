@@ -7,7 +7,6 @@ costs some milliseconds, and a client uses few.
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
@@ -73,25 +72,8 @@ def _class_name(name: str, kind: str) -> str:
 
 
 @cache
-def _load_kio() -> None:
-    """Import kio's types without Hypothesis, where that is installed.
-
-    kio imports it to register strategies for its types; that costs a second of CPU.
-    """
-    hide = "hypothesis" not in sys.modules
-    if hide:
-        sys.modules["hypothesis"] = None  # type: ignore[assignment]
-    try:
-        importlib.import_module("kio.static.primitive")
-    finally:
-        if hide:
-            del sys.modules["hypothesis"]
-
-
-@cache
 def message_class(name: str, version: int, kind: str) -> Any:
     """kio's class of a message; ``kind`` is request or response."""
-    _load_kio()
     module = importlib.import_module(f"kio.schema.{name}.v{version}.{kind}")
     return getattr(module, _class_name(name, kind))
 
