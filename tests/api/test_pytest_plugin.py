@@ -1,0 +1,117 @@
+"""The pytest plugin, used as other projects use it: in a test run of its own."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import textwrap
+
+import pytest
+
+from tidelog.api import pytest_plugin
+
+pytest_plugins = ["pytester"]
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run the tests that were made, without plugins that only cost time here."""
+    unused = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
+    return pytester.runpytest_subprocess(*unused, *arguments)
+
+
+def documented_example() -> str:
+    """The test module in the plugin's docstring."""
+    _, _, example = (inspect.getdoc(pytest_plugin) or "").partition("A test module::\n")
+    return textwrap.dedent(example)
+
+
+def test_the_example_of_the_documentation_passes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(documented_example())
+    run(pytester, "-W", "ignore::DeprecationWarning").assert_outcomes(passed=1)
+
+
+def test_nothing_of_the_broker_comes_into_the_tests(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_use(tidelog_broker, tidelog_topic):
+            assert tidelog_broker.data_dir.joinpath(f"{tidelog_topic}-0").is_dir()
+            ours = {name for name in sys.modules if name.startswith("tidelog")}
+            assert ours == {
+                "tidelog", "tidelog.api", "tidelog.api.pytest_plugin", "tidelog.api.testing"
+            }
+            assert not {"fastapi", "kio", "msgspec", "uvloop"} & set(sys.modules)
+
+        def test_that_the_plugin_alone_loads_nothing():
+            assert "tidelog.api.pytest_plugin" in sys.modules
+        """
+    )
+    run(pytester).assert_outcomes(passed=2)
+
+
+def test_each_worker_has_a_broker_of_its_own_that_ends_with_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        """
+        import os, pathlib, pytest
+
+        @pytest.mark.parametrize("group", [pytest.param(n, marks=pytest.mark.xdist_group(n))
+                                           for n in "ab"])
+        def test_use(tidelog_broker, tidelog_topic, group):
+            here = pathlib.Path(os.environ["BROKERS"])
+            here.joinpath(os.environ["PYTEST_XDIST_WORKER"]).write_text(str(tidelog_broker.pid))
+        """
+    )
+    brokers = pytester.mkdir("brokers")
+    monkeypatch.setenv("BROKERS", str(brokers))
+    result = run(pytester, "-n", "2", "--dist", "loadgroup")
+    result.assert_outcomes(passed=2)
+    pids = [int(path.read_text()) for path in brokers.iterdir()]
+    assert len(set(pids)) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_settings_come_from_a_conftest(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def tidelog_settings():
+            return {"auto.create.topics.enable": False, "num.partitions": 7}
+        """
+    )
+    pytester.makepyfile(
+        """
+        from confluent_kafka.admin import AdminClient, ConfigResource
+
+        def test_settings(tidelog_broker):
+            admin = AdminClient({"bootstrap.servers": tidelog_broker.kafka})
+            broker = ConfigResource(ConfigResource.Type.BROKER, "1")
+            shown = admin.describe_configs([broker])[broker].result()
+            assert shown["auto.create.topics.enable"].value == "false"
+            assert shown["num.partitions"].value == "7"
+            assert shown["flush.mode"].value == "os"
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_a_broker_that_does_not_start_says_why(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def tidelog_settings():
+            return {"num.partitons": 7}
+        """
+    )
+    pytester.makepyfile("def test_use(tidelog_topic): pass")
+    result = run(pytester)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines("*did you mean num.partitions?*")
