@@ -25,7 +25,7 @@ from tidelog.storage.files import Buffer, WritableBuffer
 from tidelog.storage.log import AppendResult, Cut, Log
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.read_cache import LogId, ReadCache
-from tidelog.storage.record_batch import read_header
+from tidelog.storage.record_batch import decode_records, read_header
 from tidelog.storage.recovery import acknowledge_damage
 from tidelog.storage.segment import SegmentInfo, SegmentRead
 
@@ -219,6 +219,13 @@ class Partition:
         """Offset and timestamp of the first record with the largest timestamp."""
         return await self._in_thread(self.log.offset_of_largest_timestamp)
 
+    async def timestamp_at(self, offset: int) -> int | None:
+        """When the first record at or after ``offset`` was written (ms), None at the end.
+
+        Counts as no fetch. Raises OffsetOutOfRange, CorruptBatch.
+        """
+        return await self._in_thread(partial(_timestamp_at, self.log, offset))
+
     async def segments(self) -> list[SegmentInfo]:
         """Every segment, oldest first."""
         return await self._in_thread(self.log.segment_infos)
@@ -275,3 +282,16 @@ class Partition:
         self.deleted = True
         self._services.cache.drop(self.log_id)
         self.wake_waiters()
+
+
+def _timestamp_at(log: Log, offset: int) -> int | None:
+    found = log.read(offset, 1, wait=True)
+    if found is None or not len(found.data):
+        return None
+    header = read_header(found.data)
+    if header.is_log_append_time:
+        return header.max_timestamp
+    if offset <= header.base_offset:
+        return header.base_timestamp
+    records = decode_records(found.data)
+    return next((one.timestamp for one in records if one.offset >= offset), header.max_timestamp)

@@ -34,6 +34,7 @@ from tidelog.consumer_groups.group_offsets import GroupOffsets
 from tidelog.consumer_groups.group_records import GroupRecord, StateRecord
 from tidelog.consumer_groups.groups import Groups
 from tidelog.consumer_groups.hosted_members import HostedMembers
+from tidelog.consumer_groups.lag import Lag
 from tidelog.consumer_groups.membership import (
     UNKNOWN_MEMBER_ID,
     HeartbeatRequest,
@@ -61,6 +62,7 @@ class Coordinator:
         self._broker = broker
         self._groups = Groups(broker)
         self._settings = self._groups.settings
+        self._lag = Lag(broker)
         self._expiry: asyncio.Task[None] | None = None
         offsets = GroupOffsets(broker, self._groups)
         self.commit = offsets.commit
@@ -233,8 +235,7 @@ class Coordinator:
             raise UnknownGroup(group)
         return descriptions.describe_consumer(found, self._broker)
 
-    def lag(self, group: str) -> list[PartitionLag]:
+    async def lag(self, group: str) -> list[PartitionLag]:
         """How far the group is behind, per partition, in order. Raises UnknownGroup."""
         self._groups.check_ready()
-        existing = self._groups.existing(group)
-        return descriptions.lag(existing, self.committed(group), self._broker)
+        return await self._lag.of(self._groups.existing(group), self.committed(group))

@@ -1,12 +1,11 @@
-"""Groups as they are shown: lists, descriptions, how far behind they are."""
+"""Groups as they are shown: in lists, and with all their members."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from tidelog.broker.broker import Broker
-from tidelog.broker.errors import BrokerError, UnknownTopicId
-from tidelog.broker.partition import Partition
+from tidelog.broker.errors import UnknownTopicId
 from tidelog.consumer_groups.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
 from tidelog.consumer_groups.consumer_protocol import decode_assignment, topics_of
@@ -14,19 +13,15 @@ from tidelog.consumer_groups.group import Group
 from tidelog.consumer_groups.member import Member
 from tidelog.consumer_groups.membership import CONSUMER_PROTOCOL_TYPE
 from tidelog.consumer_groups.offsets import (
-    CommittedOffset,
     ConsumerGroupDescription,
     ConsumerMemberDescription,
     GroupDescription,
     GroupOverview,
     MemberDescription,
-    PartitionLag,
     TopicIdPartitionName,
     TopicPartition,
 )
 from tidelog.consumer_groups.rebalance import State
-from tidelog.storage.errors import StorageError
-from tidelog.storage.record_batch import read_header
 
 CLASSIC = "classic"
 CONSUMER = "consumer"
@@ -147,64 +142,3 @@ def named(places: Iterable[TopicIdPartition], broker: Broker) -> tuple[TopicIdPa
             continue
         named.append(TopicIdPartitionName(topic_id, topic.name, partition))
     return tuple(sorted(named, key=lambda place: place[1:]))
-
-
-def _owners(group: AnyGroup, broker: Broker) -> dict[TopicPartition, str]:
-    if isinstance(group, Group):
-        return {
-            place: member.member_id
-            for member in group.members
-            for place in assigned(member, group.protocol_type)
-        }
-    return {
-        (place.topic, place.partition): member.member_id
-        for member in group.members.values()
-        for place in named(member.current.assigned, broker)
-    }
-
-
-def lag(
-    group: AnyGroup, committed: Mapping[TopicPartition, CommittedOffset], broker: Broker
-) -> list[PartitionLag]:
-    """One line per partition that is committed or assigned, in order."""
-    owners = _owners(group, broker)
-    lines: list[PartitionLag] = []
-    for topic, index in sorted(committed.keys() | owners.keys()):
-        try:
-            partition = broker.topic(topic).partition(index)
-        except BrokerError:
-            continue
-        offset = committed.get((topic, index))
-        lines.append(
-            _partition_lag(partition, offset, owners.get((topic, index)), broker.clock.now_ms())
-        )
-    return lines
-
-
-def _partition_lag(
-    partition: Partition, offset: CommittedOffset | None, owner: str | None, now_ms: int
-) -> PartitionLag:
-    end = partition.high_watermark
-    if offset is None:
-        return PartitionLag(partition.topic, partition.index, None, end, None, None, owner)
-    behind = max(end - max(offset.offset, partition.start_offset), 0)
-    seconds = _seconds_behind(partition, offset.offset, now_ms) if behind else 0.0
-    return PartitionLag(
-        partition.topic, partition.index, offset.offset, end, behind, seconds, owner
-    )
-
-
-def _seconds_behind(partition: Partition, offset: int, now_ms: int) -> float | None:
-    """Since when the next record to read has been waiting, by its batch's timestamp.
-
-    None where the disk would have to be waited for.
-    """
-    try:
-        fetched = partition.read_now(max(offset, partition.start_offset), 1)
-    except StorageError:
-        return None
-    if fetched is None or not fetched.data:
-        return None
-    header = read_header(fetched.data[0])
-    written_ms = header.max_timestamp if header.is_log_append_time else header.base_timestamp
-    return max(now_ms - written_ms, 0) / 1000

@@ -24,7 +24,8 @@ from tidelog.api.rest.models import (
 from tidelog.api.rest.offset_spec import parse_time
 from tidelog.api.rest.paging import Limit, PageToken, page
 from tidelog.consumer_groups.coordinator import Coordinator
-from tidelog.consumer_groups.offsets import OffsetAndMetadata, ResetTarget
+from tidelog.consumer_groups.errors import GroupNotEmpty, UnknownMember
+from tidelog.consumer_groups.offsets import OffsetAndMetadata, ResetTarget, TopicPartition
 
 
 def routes(context: RestContext) -> APIRouter:
@@ -56,7 +57,7 @@ def routes(context: RestContext) -> APIRouter:
     @router.get("/{group}", responses=errors(404))
     async def show_group(group: str) -> GroupOut:
         """State, members, assignments, committed offsets and lag, per partition and in total."""
-        return _describe(coordinator, group)
+        return await _describe(coordinator, group)
 
     @router.delete("/{group}", status_code=204, responses=errors(404, 409, 507))
     async def delete_group(group: str) -> Response:
@@ -72,14 +73,14 @@ def routes(context: RestContext) -> APIRouter:
 
     @router.put("/{group}/offsets", responses=errors(404, 409, 507))
     async def commit_offsets(group: str, body: CommitOffsets) -> CommittedOffsets:
-        """Commit; `offset` is the next one to read, kept as given. Durable when this answers."""
-        await coordinator.commit(
-            group,
-            {
-                (one.topic, one.partition): OffsetAndMetadata(one.offset, -1, one.metadata)
-                for one in body.offsets
-            },
-        )
+        """Commit; `offset` is the next one to read, kept as given. Durable when this answers.
+
+        While the group has members only they commit.
+        """
+        try:
+            await coordinator.commit(group, offsets_of(body))
+        except UnknownMember:
+            raise GroupNotEmpty(group) from None
         return committed_offsets(coordinator, group)
 
     @router.delete("/{group}/offsets", status_code=204, responses=errors(404, 409, 507))
@@ -120,6 +121,14 @@ def _target(body: ResetOffsets) -> ResetTarget:
     return ResetTarget(body.to, value)
 
 
+def offsets_of(body: CommitOffsets) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What a body asks to commit."""
+    return {
+        (one.topic, one.partition): OffsetAndMetadata(one.offset, -1, one.metadata)
+        for one in body.offsets
+    }
+
+
 def committed_offsets(coordinator: Coordinator, group: str) -> CommittedOffsets:
     return CommittedOffsets(
         offsets=[
@@ -135,9 +144,9 @@ def committed_offsets(coordinator: Coordinator, group: str) -> CommittedOffsets:
     )
 
 
-def _describe(coordinator: Coordinator, group: str) -> GroupOut:
+async def _describe(coordinator: Coordinator, group: str) -> GroupOut:
     described = coordinator.describe(group)
-    lag = coordinator.lag(group)
+    lag = await coordinator.lag(group)
     return GroupOut(
         group=group,
         state=described.state,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from tidelog.api.rest.answers import errors
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.groups import committed_offsets
+from tidelog.api.rest.groups import committed_offsets, offsets_of
 from tidelog.api.rest.models import (
     AssignedPartition,
     CommitCursor,
@@ -22,7 +22,6 @@ from tidelog.api.rest.models import (
 from tidelog.api.rest.poll import Poll
 from tidelog.consumer_groups.cursor import decode_cursor, encode_cursor
 from tidelog.consumer_groups.hosted_members import HostedJoin
-from tidelog.consumer_groups.offsets import OffsetAndMetadata
 
 IdempotencyKey = Annotated[
     str | None,
@@ -101,11 +100,7 @@ def routes(context: RestContext) -> APIRouter:
             cursor = decode_cursor(group, member, body.cursor)
             await hosted.commit_cursor(group, member, cursor)
         else:
-            offsets = {
-                (one.topic, one.partition): OffsetAndMetadata(one.offset, -1, one.metadata)
-                for one in body.offsets
-            }
-            await hosted.commit(group, member, offsets)
+            await hosted.commit(group, member, offsets_of(body))
         return committed_offsets(context.coordinator, group)
 
     @router.delete("/{member}", status_code=204, responses=errors(404, 409, 507))

@@ -1,11 +1,22 @@
 """``/metrics``: read from the broker when asked, so that no record costs anything.
 
-Names follow Kafka's metrics where there is one of the kind.
+Names follow Kafka's metrics where there is one of the kind, and those of its usual exporters::
+
+    kafka_consumergroup_members{group}
+    kafka_consumergroup_lag_sum{group}
+    kafka_consumergroup_lag{group, topic, partition}           records behind
+    kafka_consumergroup_lag_seconds{group, topic, partition}   how long the next record has waited
+    tidelog_consumergroup_partitions_omitted                   see below
+
+Lag per partition is told of at most ``GROUP_PARTITIONS_MAX`` partitions, group after group by
+name, so that the page stays bounded whatever clients commit; the sums are always complete.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -15,29 +26,56 @@ from prometheus_client.registry import Collector
 from tidelog.api.rest.context import RestContext
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
+from tidelog.consumer_groups.errors import UnknownGroup
+from tidelog.consumer_groups.offsets import PartitionLag
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+GROUP_PARTITIONS_MAX = 10_000
+_GROUPS_AT_ONCE = 100
 _PARTITION = ("topic", "partition")
 
 
-def render_metrics(context: RestContext) -> bytes:
-    """The page as it is now."""
+class GroupState(NamedTuple):
+    """A group and how far it is behind."""
+
+    name: str
+    members: int
+    lag: list[PartitionLag]
+
+
+async def render_metrics(context: RestContext) -> bytes:
+    """The page as it is now; without groups while they are loading."""
+    groups = [] if context.coordinator.loading else await _group_states(context.coordinator)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Everything(context))
+    registry.register(_Everything(context.broker, groups))
     return generate_latest(registry)
 
 
+async def _group_states(coordinator: Coordinator) -> list[GroupState]:
+    states: list[GroupState] = []
+    for group in coordinator.groups():
+        try:
+            lag = await coordinator.lag(group.group)
+        except UnknownGroup:
+            # It was deleted meanwhile.
+            continue
+        states.append(GroupState(group.group, group.members, lag))
+        if len(states) % _GROUPS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return states
+
+
 class _Everything(Collector):
-    def __init__(self, context: RestContext) -> None:
-        self._context = context
+    def __init__(self, broker: Broker, groups: list[GroupState]) -> None:
+        self._broker = broker
+        self._groups = groups
 
     def collect(self) -> Iterator[Metric]:
-        broker = self._context.broker
+        broker = self._broker
         yield from _logs(broker)
         yield from _topics(broker)
         yield from _cache(broker)
-        if not self._context.coordinator.loading:
-            yield from _groups(self._context.coordinator)
+        yield from _groups(self._groups)
         uptime = broker.clock.monotonic_ms() - broker.started_ms
         yield GaugeMetricFamily("tidelog_uptime_seconds", "Time since start", uptime / 1000)
         syncs = CounterMetricFamily("kafka_log_flush", "Syncs of logs to stable storage")
@@ -103,17 +141,33 @@ def _cache(broker: Broker) -> Iterator[Metric]:
     )
 
 
-def _groups(coordinator: Coordinator) -> Iterator[Metric]:
+def _groups(groups: list[GroupState]) -> Iterator[Metric]:
     labels = ("group", "topic", "partition")
-    lag = GaugeMetricFamily("kafka_consumergroup_lag", "Records behind", labels=labels)
-    seconds = GaugeMetricFamily("kafka_consumergroup_lag_seconds", "Time behind", labels=labels)
     members = GaugeMetricFamily("kafka_consumergroup_members", "Members", labels=("group",))
-    for group in coordinator.groups():
-        members.add_metric((group.group,), group.members)
-        for one in coordinator.lag(group.group):
-            place = (group.group, one.topic, str(one.partition))
+    total = GaugeMetricFamily(
+        "kafka_consumergroup_lag_sum", "Records behind in all partitions", labels=("group",)
+    )
+    lag = GaugeMetricFamily("kafka_consumergroup_lag", "Records behind", labels=labels)
+    seconds = GaugeMetricFamily(
+        "kafka_consumergroup_lag_seconds",
+        "How long the next record to consume has been there",
+        labels=labels,
+    )
+    left = GROUP_PARTITIONS_MAX
+    omitted = 0
+    for group in groups:
+        members.add_metric((group.name,), group.members)
+        total.add_metric((group.name,), sum(one.lag or 0 for one in group.lag))
+        shown = group.lag[:left]
+        left -= len(shown)
+        omitted += len(group.lag) - len(shown)
+        for one in shown:
+            place = (group.name, one.topic, str(one.partition))
             if one.lag is not None:
                 lag.add_metric(place, one.lag)
             if one.lag_seconds is not None:
                 seconds.add_metric(place, one.lag_seconds)
-    yield from (lag, seconds, members)
+    yield from (members, total, lag, seconds)
+    yield GaugeMetricFamily(
+        "tidelog_consumergroup_partitions_omitted", "Partitions whose lag is not shown", omitted
+    )

@@ -96,7 +96,7 @@ def routes(context: RestContext) -> APIRouter:
         """Prometheus metrics."""
         from tidelog.api.rest.metrics import CONTENT_TYPE, render_metrics
 
-        return Response(render_metrics(context), media_type=CONTENT_TYPE)
+        return Response(await render_metrics(context), media_type=CONTENT_TYPE)
 
     return router
 

@@ -541,7 +541,7 @@ class TestLag:
             member_id=joined.member_id,
             generation=joined.generation,
         )
-        behind, level, unknown = site.coordinator.lag("g")
+        behind, level, unknown = await site.coordinator.lag("g")
         assert (behind.committed, behind.end_offset, behind.lag) == (4, 10, 6)
         assert behind.lag_seconds == pytest.approx(60 - 0.004)
         assert (level.lag, level.lag_seconds) == (0, 0.0)
@@ -551,12 +551,12 @@ class TestLag:
     async def test_beyond_the_end_is_no_lag(self, site: Site) -> None:
         await site.topic("t", 1, records=1)
         await site.commit("g", "t", 5)
-        (line,) = site.coordinator.lag("g")
+        (line,) = await site.coordinator.lag("g")
         assert line.lag == 0
 
     async def test_of_an_unknown_group(self, site: Site) -> None:
         with pytest.raises(UnknownGroup):
-            site.coordinator.lag("g")
+            await site.coordinator.lag("g")
 
 
 class TestReset:
