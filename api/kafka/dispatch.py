@@ -10,11 +10,11 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidelog.api.config import Address
 from tidelog.api.kafka.apis import APIS, Api, handler, message_class, request_reader
-from tidelog.api.kafka.encoding import Output, Values, writer
+from tidelog.api.kafka.encoding import Output, Values, Write, writer
 from tidelog.api.kafka.framing import (
     Buffer,
     ProtocolError,
@@ -35,6 +35,8 @@ _log = logging.getLogger("tidelog.kafka")
 
 class Reply:
     """What a connection sends for a request, once ``done``; ``broken``: close instead."""
+
+    __slots__ = ("_listener", "_task", "broken", "done", "parts")
 
     def __init__(self) -> None:
         self.done = False
@@ -69,6 +71,38 @@ class Reply:
             self._task.cancel()
 
 
+class Route(NamedTuple):
+    """How one version of an API is served."""
+
+    api: Api
+    handle: Callable[..., Any]
+    read: Callable[[Any, int], tuple[Any, int]] | None
+    """Decodes the request; None for Produce, whose handler reads it in place."""
+    write: Write
+    flexible_request: bool
+    flexible_response: bool
+
+    @classmethod
+    def of(cls, api: Api, version: int) -> Route:
+        flexible = api.is_flexible(version)
+        return cls(
+            api,
+            handler(api.name),
+            None if api.key == _PRODUCE else request_reader(api.name, version),
+            writer(message_class(api.name, version, "response")),
+            flexible,
+            flexible and api.key != _API_VERSIONS,
+        )
+
+    def encode(self, correlation_id: int, values: Values | None) -> list[Buffer]:
+        """The response's frame; nothing for None, a request that gets no answer (acks=0)."""
+        if values is None:
+            return []
+        out = Output(response_head(correlation_id, flexible=self.flexible_response))
+        self.write(out, values)
+        return finish(out.finished())
+
+
 class Dispatcher:
     """Begins requests; knows nothing of sockets."""
 
@@ -78,64 +112,69 @@ class Dispatcher:
         self._broker = broker
         self._coordinator = coordinator
         self._advertised = advertised
+        self._routes: dict[tuple[int, int], Route] = {}
 
     def begin(self, frame: memoryview, peer: Peer) -> Reply:
         """Decode and begin one request. Raises ProtocolError where Kafka closes, too."""
         header = read_header(frame)
+        _, version, correlation_id, client_id, position = header
+        route = self._routes.get(header[:2]) or self._find(header)
+        if route is None:
+            return self._explain_versions(header, peer)
+        if route.flexible_request:
+            position = skip_tags(frame, position)
+        advertised = self._advertised or peer.local
+        call = Call(self._broker, self._coordinator, version, client_id or "", peer, advertised)
+        request = None if route.read is None else _decode(route, version, frame, position)
+        reply = Reply()
+        try:
+            if request is None:
+                answer = route.handle(call, frame, position)
+            else:
+                answer = route.handle(call, request)
+            if inspect.iscoroutine(answer):
+                self._follow(reply, route, correlation_id, answer)
+            else:
+                reply.fill(route.encode(correlation_id, answer))
+        except ProtocolError:
+            raise
+        except Exception:
+            _log.exception("%s failed", route.api.name)
+            reply.fail()
+        return reply
+
+    def _find(self, header: RequestHeader) -> Route | None:
+        """The route of a first request of its kind; None for ApiVersions of another version.
+
+        Raises ProtocolError for what is not served.
+        """
         api = APIS.get(header.api_key)
         if api is None:
             raise ProtocolError(f"api key {header.api_key} is not served")
         version = header.api_version
-        if not api.serves(version):
-            return self._unsupported(api, header, peer)
-        position = header.size
-        if api.is_flexible(version):
-            position = skip_tags(frame, position)
-        call = self._call(header, peer)
-        request = () if api.key == _PRODUCE else _decode(api, version, frame, position)
-        reply = Reply()
-        try:
-            if api.key == _PRODUCE:
-                answer = handler(api.name)(call, frame, position)
-            else:
-                answer = handler(api.name)(call, request)
-            if inspect.iscoroutine(answer):
-                self._follow(reply, api, header, answer)
-            else:
-                _fill(reply, api, header, version, answer)
-        except ProtocolError:
-            raise
-        except Exception:
-            _log.exception("%s failed", api.name)
-            reply.fail()
-        return reply
+        if api.serves(version):
+            route = self._routes[header[:2]] = Route.of(api, version)
+            return route
+        if api.key == _API_VERSIONS:
+            return None
+        old = api.advertised_min is not None and version < api.min_version
+        raise ProtocolError(f"{api.name} version {version} is {'too old' if old else 'not served'}")
 
-    def _call(self, header: RequestHeader, peer: Peer) -> Call:
-        return Call(
-            self._broker,
-            self._coordinator,
-            header.api_version,
-            header.client_id or "",
-            peer,
-            self._advertised or peer.local,
-        )
-
-    def _unsupported(self, api: Api, header: RequestHeader, peer: Peer) -> Reply:
+    def _explain_versions(self, header: RequestHeader, peer: Peer) -> Reply:
         """KIP-511: ApiVersions of an unknown version is answered in version 0, with the list."""
-        if api.key != _API_VERSIONS:
-            if api.advertised_min is not None and header.api_version < api.min_version:
-                raise ProtocolError(f"{api.name} version {header.api_version} is too old")
-            raise ProtocolError(f"{api.name} version {header.api_version} is not served")
+        route = Route.of(APIS[_API_VERSIONS], 0)
+        advertised = self._advertised or peer.local
+        version, client_id = header.api_version, header.client_id or ""
+        call = Call(self._broker, self._coordinator, version, client_id, peer, advertised)
         reply = Reply()
-        answer = handler(api.name)(self._call(header, peer), None)
-        _fill(reply, api, header, 0, answer)
+        reply.fill(route.encode(header.correlation_id, route.handle(call, None)))
         return reply
 
     def _follow(
         self,
         reply: Reply,
-        api: Api,
-        header: RequestHeader,
+        route: Route,
+        correlation_id: int,
         answer: Coroutine[Any, Any, Values | None],
     ) -> None:
         task = asyncio.get_running_loop().create_task(answer)
@@ -145,31 +184,19 @@ class Dispatcher:
             if task.cancelled():
                 reply.fail()
             elif (error := task.exception()) is not None:
-                _log.error("%s failed", api.name, exc_info=error)
+                _log.error("%s failed", route.api.name, exc_info=error)
                 reply.fail()
             else:
-                _fill(reply, api, header, header.api_version, task.result())
+                reply.fill(route.encode(correlation_id, task.result()))
 
         task.add_done_callback(finish_reply)
 
 
-def _decode(api: Api, version: int, frame: memoryview, position: int) -> Any:
+def _decode(route: Route, version: int, frame: memoryview, position: int) -> Any:
     """The request's entity. Raises ProtocolError for bytes that are none."""
+    assert route.read is not None
     try:
-        entity, _ = request_reader(api.name, version)(bytes(frame[position:]), 0)
+        entity, _ = route.read(bytes(frame[position:]), 0)
     except Exception as error:
-        raise ProtocolError(f"{api.name} version {version}: {error!r}") from error
+        raise ProtocolError(f"{route.api.name} version {version}: {error!r}") from error
     return entity
-
-
-def _fill(
-    reply: Reply, api: Api, header: RequestHeader, version: int, values: Values | None
-) -> None:
-    """Encode; None means that the request gets no answer (acks=0)."""
-    if values is None:
-        reply.fill([])
-        return
-    flexible = api.is_flexible(version) and api.key != _API_VERSIONS
-    out = Output(response_head(header.correlation_id, flexible=flexible))
-    writer(message_class(api.name, version, "response"))(out, values)
-    reply.fill(finish(out.finished()))

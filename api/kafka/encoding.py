@@ -12,30 +12,33 @@ import struct
 import types
 import typing
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from tidelog.api.kafka.framing import Buffer
 
 Values = Mapping[str, Any]
+Field = dataclasses.Field[Any]
 _NO_UUID = bytes(16)
 _KEEP_APART = 512
 
 _FIXED = {
-    "int8": struct.Struct(">b"),
-    "int16": struct.Struct(">h"),
-    "int32": struct.Struct(">i"),
-    "int64": struct.Struct(">q"),
-    "uint16": struct.Struct(">H"),
-    "uint32": struct.Struct(">I"),
-    "float64": struct.Struct(">d"),
-    "bool": struct.Struct(">?"),
-    "error_code": struct.Struct(">h"),
-    "timedelta_i32": struct.Struct(">i"),
-    "timedelta_i64": struct.Struct(">q"),
-    "datetime_i64": struct.Struct(">q"),
+    "int8": "b",
+    "int16": "h",
+    "int32": "i",
+    "int64": "q",
+    "uint16": "H",
+    "uint32": "I",
+    "float64": "d",
+    "bool": "?",
+    "error_code": "h",
+    "timedelta_i32": "i",
+    "timedelta_i64": "q",
+    "datetime_i64": "q",
 }
+"""Kinds of fields that always have the same size, as ``struct`` calls them."""
 
 
 class Output:
@@ -74,40 +77,76 @@ def write_varint(tail: bytearray, value: int) -> None:
 def writer(entity: type) -> Write:
     """Writes a dict as ``entity``, a class of kio's schema."""
     flexible: bool = entity.__flexible__  # type: ignore[attr-defined]
-    plain: list[tuple[str, Write, Any]] = []
-    tagged: list[tuple[int, str, Write, Any]] = []
-    for field in dataclasses.fields(entity):
-        default = _default(field)
-        tag = field.metadata.get("tag")
-        write = _field_writer(field, flexible)
-        if tag is None:
-            plain.append((field.name, write, default))
-        else:
-            tagged.append((tag, field.name, write, default))
-    tagged.sort(key=lambda entry: entry[0])
+    fields = dataclasses.fields(entity)
+    plain = [field for field in fields if "tag" not in field.metadata]
+    steps = [
+        _fixed_writer(list(run)) if fixed else _named_writer(next(run), flexible)
+        for fixed, run in _runs(plain)
+    ]
+    if flexible:
+        steps.append(_tags_writer([field for field in fields if "tag" in field.metadata]))
 
     def write_entity(out: Output, values: Values) -> None:
-        get = values.get
-        for name, write, default in plain:
-            write(out, get(name, default))
-        if flexible:
-            _write_tags(out, values, tagged)
+        for step in steps:
+            step(out, values)
 
     return write_entity
 
 
-def _write_tags(out: Output, values: Values, tagged: list[tuple[int, str, Write, Any]]) -> None:
-    given = [entry for entry in tagged if entry[1] in values]
-    write_varint(out.tail, len(given))
-    for tag, name, write, _ in given:
-        inner = Output(bytearray())
-        write(inner, values[name])
-        write_varint(out.tail, tag)
-        write_varint(out.tail, len(inner.tail))
-        out.tail += inner.tail
+def _runs(fields: list[Field]) -> Iterator[tuple[bool, Iterator[Field]]]:
+    """Neighbours of fixed size together, which are packed at once; all others one by one."""
+    numbered = enumerate(fields)
+    for key, run in groupby(numbered, lambda entry: -1 if _is_fixed(entry[1]) else entry[0]):
+        yield key < 0, (field for _, field in run)
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
+def _is_fixed(field: Field) -> bool:
+    return field.metadata.get("kafka_type") in _FIXED and not _shape(field.type)[1]
+
+
+def _fixed_writer(run: list[Field]) -> Write:
+    pack = struct.Struct(">" + "".join(_FIXED[field.metadata["kafka_type"]] for field in run)).pack
+    defaults = [(field.name, _default(field)) for field in run]
+
+    def write_run(out: Output, values: Values) -> None:
+        get = values.get
+        out.tail += pack(*[get(name, default) for name, default in defaults])
+
+    return write_run
+
+
+def _named_writer(field: Field, flexible: bool) -> Write:
+    name, default, write = field.name, _default(field), _field_writer(field, flexible)
+
+    def write_field(out: Output, values: Values) -> None:
+        write(out, values.get(name, default))
+
+    return write_field
+
+
+def _tags_writer(fields: list[Field]) -> Write:
+    """Tagged fields are written where the handler gives them."""
+    tagged = sorted(
+        (field.metadata["tag"], field.name, _field_writer(field, flexible=True)) for field in fields
+    )
+
+    def write_tags(out: Output, values: Values) -> None:
+        given = [entry for entry in tagged if entry[1] in values]
+        write_varint(out.tail, len(given))
+        for tag, name, write in given:
+            inner = Output(bytearray())
+            write(inner, values[name])
+            write_varint(out.tail, tag)
+            write_varint(out.tail, len(inner.tail))
+            out.tail += inner.tail
+
+    def write_none(out: Output, values: Values) -> None:
+        out.tail.append(0)
+
+    return write_tags if tagged else write_none
+
+
+def _default(field: Field) -> Any:
     """What is written when the handler does not say."""
     if field.default is not dataclasses.MISSING:
         value = field.default
@@ -141,7 +180,7 @@ def _shape(kind: Any) -> tuple[type | None, bool, bool]:
     return kind if dataclasses.is_dataclass(kind) else None, is_array, nullable  # type: ignore[return-value]
 
 
-def _field_writer(field: dataclasses.Field[Any], flexible: bool) -> Write:
+def _field_writer(field: Field, flexible: bool) -> Write:
     entity, is_array, nullable = _shape(field.type)
     if entity is not None:
         one = writer(entity)
@@ -178,9 +217,8 @@ def _nullable_entity(write: Write) -> Write:
 
 
 def _primitive(kind: str, flexible: bool) -> Write:
-    fixed = _FIXED.get(kind)
-    if fixed is not None:
-        pack = fixed.pack
+    if kind in _FIXED:
+        pack = struct.Struct(">" + _FIXED[kind]).pack
 
         def write_fixed(out: Output, value: Any) -> None:
             out.tail += pack(value)

@@ -64,6 +64,8 @@ def read_header(frame: Buffer) -> RequestHeader:
 
 def skip_tags(frame: Buffer, position: int) -> int:
     """The position after a section of tagged fields. Raises ProtocolError."""
+    if position < len(frame) and not frame[position]:
+        return position + 1
     count, position = read_varint(frame, position)
     for _ in range(count):
         _, position = read_varint(frame, position)
@@ -76,6 +78,8 @@ def skip_tags(frame: Buffer, position: int) -> int:
 
 def read_varint(frame: Buffer, position: int) -> tuple[int, int]:
     """An unsigned varint of up to 32 bits and the position after it. Raises ProtocolError."""
+    if position < len(frame) and frame[position] < 0x80:
+        return frame[position], position + 1
     value = shift = 0
     while True:
         if position >= len(frame) or shift > 28:

@@ -1,8 +1,9 @@
 """The TCP side of the Kafka protocol: frames in, responses out in the order of the requests.
 
 A connection owns memory only while a frame is incomplete: whole frames are handled where the
-event loop has put them. Requests are begun as they arrive and answered in order; how many may be
-under way is bounded by not reading on.
+event loop has put them. Requests are begun as they arrive and answered in order. A connection
+that sends many at once takes turns with the others, and one whose replies are not ready, or not
+taken, is not read on: what has come of its next requests is set aside until then.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from tidelog.consumer_groups.coordinator import Coordinator
 
 _SCRATCH_BYTES = 256 * 1024
 _UNDER_WAY_MAX = 64
+_TURN_REQUESTS = 128
+_LARGE_REPLY_BYTES = 64 * 1024
+_JOINED_BYTES_MAX = 16 * 1024
 _SPARE_BYTES_MAX = 4 * 1024 * 1024
 _SPARES_MAX = 4
 _log = logging.getLogger("tidelog.kafka")
@@ -108,6 +112,9 @@ class Connection(asyncio.BufferedProtocol):
         self._frame: bytearray | None = None
         self._frame_bytes = 0
         self._filled = 0
+        # Whole requests that have to wait for their turn.
+        self._aside: memoryview | None = None
+        self._turn: asyncio.Handle | None = None
         # Replies in the order of their requests.
         self._pending: deque[Reply] = deque()
         self._draining = False
@@ -135,10 +142,12 @@ class Connection(asyncio.BufferedProtocol):
         self._server.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
         for reply in self._pending:
             reply.cancel()
         self._pending.clear()
-        self._release()
+        self._frame = self._aside = None
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -161,6 +170,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def _close(self) -> None:
+        self._draining = True
         if self._transport is not None:
             self._transport.close()
 
@@ -180,19 +190,47 @@ class Connection(asyncio.BufferedProtocol):
                 self._filled += nbytes
                 self._take_own()
         except ProtocolError as error:
-            _log.info("%s: %s; closing", self.peer.address, error)
-            self._close()
+            self._refuse(error)
+
+    def _refuse(self, error: ProtocolError) -> None:
+        _log.info("%s: %s; closing", self.peer.address, error)
+        self._close()
 
     def _take(self, data: memoryview) -> None:
         """Handle the whole frames in ``data``, keep the start of the last one."""
         position, end = 0, len(data)
-        while position < end:
-            size = frame_size(data, position, end - position, self._server.frame_limit)
-            if size is None or position + size > end:
-                self._keep(data[position:], size)
-                return
-            self._begin(data[position + LENGTH_SIZE : position + size])
-            position += size
+        limit = self._server.frame_limit
+        pending = self._pending
+        try:
+            for _ in range(_TURN_REQUESTS):
+                if position == end:
+                    return
+                size = frame_size(data, position, end - position, limit)
+                if size is None or position + size > end:
+                    self._keep(data[position:], size)
+                    return
+                if len(pending) >= _UNDER_WAY_MAX:
+                    self._send_ready()
+                if not self._has_room:
+                    break
+                self._begin(data[position + LENGTH_SIZE : position + size])
+                position += size
+            if position < end:
+                # The scratch is written over by the next read of any connection.
+                is_own = data.obj is not self._server.scratch.obj
+                self._aside = data[position:] if is_own else memoryview(bytearray(data[position:]))
+        finally:
+            self._send_ready()
+
+    def _take_turn(self) -> None:
+        """Go on with the requests that were set aside."""
+        data, self._aside, self._turn = self._aside, None, None
+        if data is None or self._transport is None or self._transport.is_closing():
+            return
+        try:
+            self._take(data)
+        except ProtocolError as error:
+            self._refuse(error)
 
     def _keep(self, data: memoryview, size: int | None) -> None:
         """Own what has come of an incomplete frame; ``size`` None: not even its length."""
@@ -216,13 +254,10 @@ class Connection(asyncio.BufferedProtocol):
         self._frame = None
         try:
             self._begin(view[LENGTH_SIZE:size])
+            self._send_ready()
         finally:
             view.release()
             self._server.give_back(frame)
-
-    def _release(self) -> None:
-        self._frame = None
-        self._filled = self._frame_bytes = 0
 
     # Answering
 
@@ -232,11 +267,10 @@ class Connection(asyncio.BufferedProtocol):
             return
         reply = self._server.dispatcher.begin(frame, self.peer)
         self._pending.append(reply)
-        if reply.done:
-            self._send_ready()
-        else:
+        if not reply.done:
             reply.on_done(self._send_ready)
-        self._adjust_reading()
+        elif sum(map(len, reply.parts)) > _LARGE_REPLY_BYTES:
+            self._send_ready()
 
     def _send_ready(self) -> None:
         """Send the replies that are ready, in order."""
@@ -260,6 +294,8 @@ class Connection(asyncio.BufferedProtocol):
         assert self._transport is not None
         if len(parts) == 1:
             self._transport.write(parts[0])
+        elif parts and sum(map(len, parts)) <= _JOINED_BYTES_MAX:
+            self._transport.write(b"".join(parts))
         elif parts:
             self._transport.writelines(parts)
 
@@ -271,8 +307,15 @@ class Connection(asyncio.BufferedProtocol):
         self._writable = True
         self._adjust_reading()
 
+    @property
+    def _has_room(self) -> bool:
+        return self._writable and len(self._pending) < _UNDER_WAY_MAX
+
     def _adjust_reading(self) -> None:
-        wanted = self._writable and len(self._pending) < _UNDER_WAY_MAX
+        has_room = self._has_room
+        if has_room and self._aside is not None and self._turn is None:
+            self._turn = self._loop.call_soon(self._take_turn)
+        wanted = has_room and self._aside is None
         if wanted == self._reading or self._transport is None:
             return
         self._reading = wanted

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from tidelog.api.kafka.encoding import Values
@@ -26,17 +26,10 @@ from tidelog.storage.record_batch import read_header as read_batch_header
 
 _INT16 = struct.Struct(">h")
 _INT32 = struct.Struct(">i")
+_ACKS_TIMEOUT = struct.Struct(">hi")
 _INVALID_REQUIRED_ACKS = 21
 _TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 _ZSTD, _ZSTD_FROM = 4, 7
-
-
-class ProduceRequest(NamedTuple):
-    """The fixed part of a request; ``position`` is where its topics begin."""
-
-    transactional_id: str | None
-    acks: int
-    position: int
 
 
 class Place(NamedTuple):
@@ -47,85 +40,80 @@ class Place(NamedTuple):
     records: memoryview
 
 
-class _Reader:
-    """Reads a request in place. Raises ProtocolError where it does not fit the frame."""
-
-    def __init__(self, frame: memoryview, position: int, version: int) -> None:
-        self.frame = frame
-        self.position = position
-        self._flexible = version >= 9
-        self._ids = version >= 13
-
-    def fixed(self, layout: struct.Struct) -> int:
-        end = self.position + layout.size
-        if end > len(self.frame):
-            raise ProtocolError("the produce request ends too early")
-        (value,) = layout.unpack_from(self.frame, self.position)
-        self.position = end
-        return int(value)
-
-    def _length(self, layout: struct.Struct) -> int:
-        """A length; -1 for null."""
-        if not self._flexible:
-            return self.fixed(layout)
-        value, self.position = read_varint(self.frame, self.position)
-        return value - 1
-
-    def _bytes(self, layout: struct.Struct) -> memoryview | None:
-        length = self._length(layout)
-        if length < 0:
-            return None
-        end = self.position + length
-        if end > len(self.frame):
-            raise ProtocolError("a field does not fit the produce request")
-        data = self.frame[self.position : end]
-        self.position = end
-        return data
-
-    def text(self) -> str | None:
-        data = self._bytes(_INT16)
-        try:
-            return None if data is None else bytes(data).decode()
-        except UnicodeDecodeError as error:
-            raise ProtocolError("a text is not UTF-8") from error
-
-    def tags(self) -> None:
-        if self._flexible:
-            self.position = skip_tags(self.frame, self.position)
-
-    def topic(self) -> str | uuid.UUID:
-        if not self._ids:
-            return self.text() or ""
-        end = self.position + 16
-        if end > len(self.frame):
-            raise ProtocolError("a topic id does not fit the produce request")
-        topic_id = uuid.UUID(bytes=bytes(self.frame[self.position : end]))
-        self.position = end
-        return topic_id
-
-    def places(self) -> Iterator[Place]:
-        """Every partition's records."""
-        for _ in range(self._length(_INT32)):
-            topic = self.topic()
-            for _ in range(self._length(_INT32)):
-                index = self.fixed(_INT32)
-                records = self._bytes(_INT32)
-                self.tags()
-                yield Place(topic, index, memoryview(b"") if records is None else records)
-            self.tags()
-        self.tags()
+class ProduceRequest(NamedTuple):
+    transactional_id: str | None
+    acks: int
+    places: list[Place]
 
 
-def read_request(
-    frame: memoryview, position: int, version: int
-) -> tuple[ProduceRequest, list[Place]]:
-    """The request in place. Raises ProtocolError."""
-    reader = _Reader(frame, position, version)
-    transactional_id = reader.text()
-    acks = reader.fixed(_INT16)
-    reader.fixed(_INT32)
-    request = ProduceRequest(transactional_id, acks, reader.position)
-    return request, list(reader.places())
+def read_request(frame: memoryview, position: int, version: int) -> ProduceRequest:
+    """The request in place. Raises ProtocolError where it does not fit the frame."""
+    try:
+        return _read_request(frame, position, version)
+    except (struct.error, IndexError) as error:
+        raise ProtocolError("the produce request ends too early") from error
+
+
+def _read_request(frame: memoryview, position: int, version: int) -> ProduceRequest:
+    flexible, ids = version >= 9, version >= 13
+    transactional_id, position = _text(frame, position, flexible)
+    acks, _ = _ACKS_TIMEOUT.unpack_from(frame, position)
+    places: list[Place] = []
+    topics, position = _count(frame, position + _ACKS_TIMEOUT.size, flexible)
+    for _ in range(topics):
+        topic, position = _topic(frame, position, flexible, ids)
+        partitions, position = _count(frame, position, flexible)
+        for _ in range(partitions):
+            (index,) = _INT32.unpack_from(frame, position)
+            length, position = _count(frame, position + 4, flexible)
+            end = position + max(length, 0)
+            if end > len(frame):
+                raise ProtocolError("records do not fit the produce request")
+            places.append(Place(topic, index, frame[position:end]))
+            position = skip_tags(frame, end) if flexible else end
+        if flexible:
+            position = skip_tags(frame, position)
+    if flexible:
+        skip_tags(frame, position)
+    return ProduceRequest(transactional_id, acks, places)
+
+
+def _count(frame: memoryview, position: int, flexible: bool) -> tuple[int, int]:
+    """A length of 32 bits or a compact one, -1 for null, and the position after it."""
+    if flexible:
+        value, position = read_varint(frame, position)
+        return value - 1, position
+    return _INT32.unpack_from(frame, position)[0], position + 4
+
+
+def _text(frame: memoryview, position: int, flexible: bool) -> tuple[str | None, int]:
+    if flexible:
+        length, position = read_varint(frame, position)
+        length -= 1
+    else:
+        (length,) = _INT16.unpack_from(frame, position)
+        position += 2
+    if length < 0:
+        return None, position
+    end = position + length
+    if end > len(frame):
+        raise ProtocolError("a text does not fit the produce request")
+    try:
+        return str(frame[position:end], "utf-8"), end
+    except UnicodeDecodeError as error:
+        raise ProtocolError("a text is not UTF-8") from error
+
+
+def _topic(
+    frame: memoryview, position: int, flexible: bool, ids: bool
+) -> tuple[str | uuid.UUID, int]:
+    if not ids:
+        name, position = _text(frame, position, flexible)
+        return name or "", position
+    end = position + 16
+    if end > len(frame):
+        raise ProtocolError("a topic id does not fit the produce request")
+    return uuid.UUID(bytes=bytes(frame[position:end])), end
 
 
 def handle(
@@ -136,23 +124,23 @@ def handle(
     None answers acks=0. Raises ProtocolError, also for a failure at acks=0: only a closed
     connection can tell that client.
     """
-    request, places = read_request(frame, position, call.version)
+    transactional_id, acks, places = read_request(frame, position, call.version)
     refused = 0
-    if request.acks not in (-1, 0, 1):
+    if acks not in (-1, 0, 1):
         refused = _INVALID_REQUIRED_ACKS
-    elif request.transactional_id is not None:
+    elif transactional_id is not None:
         refused = _TRANSACTIONAL_ID_AUTHORIZATION_FAILED
     answers: dict[str | uuid.UUID, list[dict[str, Any]]] = {}
     waits: list[tuple[dict[str, Any], Partition, int]] = []
     for place in places:
         answer = _refusal(place, refused) if refused else _append(call, place, waits)
         answers.setdefault(place.topic, []).append(answer)
-    if request.acks == 0:
+    if acks == 0:
         if any(answer["error_code"] for one in answers.values() for answer in one):
             raise ProtocolError("records sent with acks=0 were refused")
         return None
     values = {"responses": [_topic_answer(topic, one) for topic, one in answers.items()]}
-    if request.acks == 1 or not waits:
+    if acks == 1 or not waits:
         return values
     return _flushed(values, waits)
 
@@ -177,7 +165,7 @@ def _append(
     call: Call, place: Place, waits: list[tuple[dict[str, Any], Partition, int]]
 ) -> dict[str, Any]:
     try:
-        partition = _topic(call, place).partition(place.partition)
+        partition = _topic_of(call, place).partition(place.partition)
         _check(place.records, call.version)
         result = partition.append(place.records)
     except Exception as error:
@@ -193,7 +181,7 @@ def _append(
     return answer
 
 
-def _topic(call: Call, place: Place) -> Topic:
+def _topic_of(call: Call, place: Place) -> Topic:
     if isinstance(place.topic, uuid.UUID):
         return call.broker.topic_by_id(place.topic)
     topic = call.broker.topic(place.topic)
