@@ -46,6 +46,11 @@ def run_cost(capacity_bytes: int) -> int:
     return RUN_OVERHEAD_BYTES + capacity_bytes + capacity_bytes // _MARK_BYTES * _MARK_COST
 
 
+def held_bytes(data: Buffer) -> int:
+    """Memory that keeping ``data`` keeps: a view holds on to all of the buffer behind it."""
+    return memoryview(data.obj).nbytes if isinstance(data, memoryview) else len(data)
+
+
 class Run(Entry):
     """``view`` is read-only; batches lie in it from ``front`` to ``size``."""
 
@@ -66,7 +71,7 @@ class Run(Entry):
     def __init__(self, log_id: LogId, part: Part, capacity: int, born_ns: int) -> None:
         """Keeps the data itself, or a copy in a buffer of ``capacity`` bytes if that is more."""
         base_offset, next_offset, data = part
-        super().__init__(run_cost(max(capacity, len(data))))
+        super().__init__(run_cost(max(capacity, held_bytes(data))))
         self.log_id = log_id
         self.base_offset = base_offset
         self.next_offset = next_offset

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from tidelog.storage.cache_stats import CacheStats, Counters
 from tidelog.storage.cached_log import LOG_BYTES, CachedLog
 from tidelog.storage.cached_pages import CachedPages, Page, Span, partition_tag, topic_tag
-from tidelog.storage.cached_run import LogId, Part, Run, run_cost
+from tidelog.storage.cached_run import LogId, Part, Run, held_bytes, run_cost
 from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.files import Buffer
 from tidelog.storage.s3_fifo import S3Fifo
@@ -40,6 +40,10 @@ No buffer is made larger than this part of the budget.
 """
 _ALONE_MIN = 64 * 1024
 """An append of this size shares its buffer with no other."""
+
+
+_WASTE_SHARE = 8
+"""A view into a larger buffer is kept as it is while less than this part of it is wasted."""
 
 
 class CachedRead(NamedTuple):
@@ -184,8 +188,7 @@ class ReadCache:
         """Keep a part that overlaps nothing; small parts join the run before them."""
         data = part.data
         if len(data) >= _BUFFER_MIN:
-            if isinstance(data, memoryview) and data.nbytes < memoryview(data.obj).nbytes:
-                # A view would hold on to all of the buffer behind it, which nobody counts.
+            if held_bytes(data) - len(data) > len(data) // _WASTE_SHARE:
                 part = part._replace(data=bytes(data))
             self._insert(log_id, part, 0, hot=hot)
             return
@@ -197,7 +200,7 @@ class ReadCache:
         self._insert(log_id, part, _BUFFER_MIN, hot=hot)
 
     def _insert(self, log_id: LogId, part: Part, capacity: int, *, hot: bool) -> None:
-        if not self._policy.make_room(run_cost(max(capacity, len(part.data))) + LOG_BYTES):
+        if not self._policy.make_room(run_cost(max(capacity, held_bytes(part.data))) + LOG_BYTES):
             return
         log = self._logs.get(log_id)
         if log is None:
