@@ -42,7 +42,7 @@ def handle(call: Call, request: Any) -> Values | Coroutine[Any, Any, Values]:
         return _read(call, request, asked)
     if _is_enough(request, answers):
         return _values(asked, answers)
-    return _wait(call, request, asked)
+    return _wait(call, request, asked, answers)
 
 
 def _look_up(call: Call, topic: Any, entry: Any) -> _Asked:
@@ -101,7 +101,7 @@ async def _read(call: Call, request: Any, asked: list[_Asked]) -> Values:
     answers = await _read_all(call, request, asked)
     if _is_enough(request, answers):
         return _values(asked, answers)
-    return await _wait(call, request, asked)
+    return await _wait(call, request, asked, answers)
 
 
 async def _read_all(call: Call, request: Any, asked: list[_Asked]) -> list[dict[str, Any]]:
@@ -125,13 +125,16 @@ async def _read_all(call: Call, request: Any, asked: list[_Asked]) -> list[dict[
     return answers
 
 
-async def _wait(call: Call, request: Any, asked: list[_Asked]) -> Values:
+async def _wait(
+    call: Call, request: Any, asked: list[_Asked], answers: list[dict[str, Any]]
+) -> Values:
     """Wait for ``min_bytes`` or the time-out, then answer with what is there."""
     with DataWaiter() as waiter:
         for one in asked:
             if one.partition is not None:
                 waiter.watch(one.partition)
-        answers = await _read_all(call, request, asked)
+        if not _is_current(asked, answers):
+            answers = await _read_all(call, request, asked)
         if _is_enough(request, answers) or call.broker.closing:
             return _values(asked, answers)
         waiter.rearm(request.min_bytes - _size(answers))
@@ -139,6 +142,19 @@ async def _wait(call: Call, request: Any, asked: list[_Asked]) -> Values:
     if not woken:
         return _values(asked, answers)
     return _values(asked, await _read_all(call, request, asked))
+
+
+def _is_current(asked: list[_Asked], answers: list[dict[str, Any]]) -> bool:
+    """Whether nothing has been appended or deleted since the answers were read."""
+    return all(
+        one.partition is None
+        or (
+            not one.partition.deleted
+            and one.partition.high_watermark == answer["high_watermark"]
+            and one.partition.start_offset == answer["log_start_offset"]
+        )
+        for one, answer in zip(asked, answers, strict=True)
+    )
 
 
 def _size(answers: list[dict[str, Any]]) -> int:
