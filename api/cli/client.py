@@ -54,6 +54,17 @@ class Client:
         content = response.read()
         return json.loads(content) if content else None
 
+    def every(self, name: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """All entries of the list ``/v1/NAME``, page by page."""
+        entries: list[dict[str, Any]] = []
+        query = dict(query or {})
+        while True:
+            answer = self.call("GET", path_of(name), query)
+            entries += answer[name]
+            if answer["next_page_token"] is None:
+                return entries
+            query["page_token"] = answer["next_page_token"]
+
     def post_raw(self, path: str, data: bytes, kind: str, query: dict[str, Any]) -> Any:
         """Send bytes as they are; the JSON of the answer."""
         return json.loads(self._send("POST", path, query, data, kind, {}).read())

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import json as jsonlib
+import sys
 import time
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from tidelog.api.cli.client import Client, CommandFailed, path_of
 from tidelog.api.cli.options import GroupName, Json, Server
-from tidelog.api.cli.output import print_json, print_table
+from tidelog.api.cli.output import pretty, print_json, print_table, rich_table
 
 app = typer.Typer(help="List, show, reset and delete consumer groups.", no_args_is_help=True)
-_WATCH_S = 2.0
+
+
+class _Table(NamedTuple):
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
 
 
 @app.command("list")
 def list_groups(json: Json = False, server: Server = None) -> None:
     """List groups."""
-    groups = Client(server).call("GET", path_of("groups"))["groups"]
+    groups = Client(server).every("groups")
     if json:
         print_json(groups)
         return
@@ -29,37 +38,69 @@ def list_groups(json: Json = False, server: Server = None) -> None:
 @app.command()
 def show(
     group: GroupName,
-    watch: Annotated[bool, typer.Option(help="Show it again every two seconds.")] = False,
+    watch: Annotated[bool, typer.Option(help="Go on showing it until interrupted.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.05, help="Seconds from one look to the next.")
+    ] = 2.0,
     json: Json = False,
     server: Server = None,
 ) -> None:
     """Show members, committed offsets and lag."""
     client = Client(server)
-    while True:
-        shown = client.call("GET", path_of("groups", group))
+    looks = _looks(client, group, interval) if watch else iter([_look(client, group)])
+    with contextlib.suppress(KeyboardInterrupt):
         if json:
-            print_json(shown)
+            for shown in looks:
+                print(jsonlib.dumps(shown, ensure_ascii=False) if watch else pretty(shown))
+                sys.stdout.flush()
+        elif watch and sys.stdout.isatty():
+            _show_live(looks)
         else:
-            if watch:
-                print("\033[2J\033[H", end="")
-            _print(shown)
-        if not watch:
-            return
-        time.sleep(_WATCH_S)
+            for shown in looks:
+                print(_summary(shown))
+                for table in _tables(shown):
+                    print_table(*table)
+                sys.stdout.flush()
 
 
-def _print(shown: dict[str, Any]) -> None:
+def _look(client: Client, group: str) -> dict[str, Any]:
+    shown: dict[str, Any] = client.call("GET", path_of("groups", group))
+    return shown
+
+
+def _looks(client: Client, group: str, interval: float) -> Iterator[dict[str, Any]]:
+    while True:
+        yield _look(client, group)
+        time.sleep(interval)
+
+
+def _show_live(looks: Iterator[dict[str, Any]]) -> None:
+    """In place, on a terminal."""
+    from rich.console import Group, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False, vertical_overflow="visible") as live:
+        for shown in looks:
+            parts: list[RenderableType] = [Text(_summary(shown))]
+            parts += [rich_table(*table) for table in _tables(shown)]
+            live.update(Group(*parts), refresh=True)
+
+
+def _summary(shown: dict[str, Any]) -> str:
     members = len(shown["members"])
-    print(f"{shown['group']}  {shown['state']}, {members} members, {shown['total_lag']} behind")
-    print_table(
+    moment = time.strftime("%H:%M:%S")
+    state, behind = shown["state"], shown["total_lag"]
+    return f"{moment}  {shown['group']}  {state}, {members} members, {behind} behind"
+
+
+def _tables(shown: dict[str, Any]) -> list[_Table]:
+    lag = _Table(
         "Lag",
         ("topic", "partition", "committed", "end", "lag", "seconds", "member"),
         [
             (
-                one["topic"],
-                one["partition"],
-                one["committed_offset"],
-                one["end_offset"],
+                *(one["topic"], one["partition"], one["committed_offset"], one["end_offset"]),
                 one["lag"],
                 None if one["lag_seconds"] is None else f"{one['lag_seconds']:.0f}",
                 one["member_id"],
@@ -67,6 +108,18 @@ def _print(shown: dict[str, Any]) -> None:
             for one in shown["lag"]
         ],
     )
+    members = _Table(
+        "Members",
+        ("member", "instance", "client", "host", "partitions"),
+        [
+            (
+                *(one["member_id"], one["instance_id"], one["client_id"], one["client_host"]),
+                len(one["partitions"]),
+            )
+            for one in shown["members"]
+        ],
+    )
+    return [lag, members] if shown["members"] else [lag]
 
 
 @app.command()

@@ -5,30 +5,48 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def print_json(value: Any) -> None:
     """One JSON document."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(pretty(value))
+
+
+def pretty(value: Any) -> str:
+    """JSON for people."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table; plain, tab-separated lines where stdout is not a terminal."""
-    if not sys.stdout.isatty():
-        print("\t".join(columns))
-        for row in rows:
-            print("\t".join("" if cell is None else str(cell) for cell in row))
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(rich_table(title, columns, rows))
         return
-    from rich.console import Console
+    print("\t".join(columns))
+    for row in rows:
+        print("\t".join(map(_text, row)))
+
+
+def rich_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """The table for a terminal."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*map(_text, row))
+    return table
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
 
 
 def size(count: int) -> str:

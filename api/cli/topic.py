@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -45,7 +45,7 @@ def list_topics(
 ) -> None:
     """List topics."""
     query = {"prefix": prefix, "include_internal": str(internal).lower()}
-    topics = _all(Client(server), query)
+    topics = Client(server).every("topics", query)
     if json:
         print_json(topics)
         return
@@ -54,16 +54,6 @@ def list_topics(
         ("topic", "partitions", "records", "size"),
         [(one["name"], one["partitions"], one["records"], size(one["bytes"])) for one in topics],
     )
-
-
-def _all(client: Client, query: dict[str, Any]) -> list[dict[str, Any]]:
-    topics: list[dict[str, Any]] = []
-    while True:
-        answer = client.call("GET", path_of("topics"), query)
-        topics += answer["topics"]
-        if answer["next_page_token"] is None:
-            return topics
-        query = {**query, "page_token": answer["next_page_token"]}
 
 
 @app.command()
