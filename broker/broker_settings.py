@@ -80,7 +80,12 @@ _LOGS = (
     _long("log.message.timestamp.after.max.ms", 3_600_000, "How far ahead a time may lie, ms."),
     _long("log.cleaner.delete.retention.ms", 86_400_000, "How long tombstones are kept, ms."),
     _long("log.cleaner.min.compaction.lag.ms", 0, "Age before a record may be compacted, ms."),
-    _long("log.cleaner.max.compaction.lag.ms", _LONG_MAX, "Age at which it must be, ms.", 1),
+    _long(
+        "log.cleaner.max.compaction.lag.ms",
+        _LONG_MAX,
+        "Age at which a record must be compacted, ms.",
+        1,
+    ),
     Setting(
         "log.cleaner.min.cleanable.ratio",
         "double",
@@ -111,8 +116,8 @@ _LOGS = (
 _CONNECTIONS = (
     _int("socket.request.max.bytes", 100 * _MIB, "Largest request of the Kafka protocol.", 1),
     _long("connections.max.idle.ms", 600_000, "When an idle connection is closed, ms.", 1),
-    _int("max.connections", _INT_MAX, "Connections of the Kafka protocol at once."),
-    _int("max.connections.per.ip", _INT_MAX, "Such connections from one address."),
+    _int("max.connections", _INT_MAX, "Kafka connections at once."),
+    _int("max.connections.per.ip", _INT_MAX, "Kafka connections from one address."),
     _int("fetch.max.bytes", 55 * _MIB, "Most bytes of one fetch response.", 1024),
     _long("http.max.body.bytes", 100 * _MIB, "Largest HTTP request body that is not a stream.", 1),
     _int("http.max.header.bytes", 65_536, "Largest HTTP request head.", 1024),
@@ -124,9 +129,19 @@ _CONNECTIONS = (
 
 _GROUPS = (
     _int("offsets.topic.num.partitions", 1, "Partitions of the topic of committed offsets.", 1),
-    _int("offsets.topic.segment.bytes", 100 * _MIB, "Segment size of that topic.", _MIB),
+    _int(
+        "offsets.topic.segment.bytes",
+        100 * _MIB,
+        "Segment size of the topic of committed offsets.",
+        _MIB,
+    ),
     _int("offsets.retention.minutes", 10_080, "How long offsets outlive an empty group.", 1),
-    _long("offsets.retention.check.interval.ms", 600_000, "Time between such checks, ms.", 1),
+    _long(
+        "offsets.retention.check.interval.ms",
+        600_000,
+        "Time between checks for offsets to forget, ms.",
+        1,
+    ),
     _int("offset.metadata.max.bytes", 4096, "Longest text committed with an offset, bytes."),
     _int(
         "group.initial.rebalance.delay.ms", 0, "How long an empty group waits for more members, ms."
@@ -135,11 +150,31 @@ _GROUPS = (
     _int("group.max.session.timeout.ms", 1_800_000, "Longest session time-out, ms."),
     _int("group.max.size", _INT_MAX, "Members of one group.", 1),
     _int("group.consumer.session.timeout.ms", 45_000, "Session time-out of new groups, ms.", 1),
-    _int("group.consumer.min.session.timeout.ms", 45_000, "Its lower bound, ms.", 1),
-    _int("group.consumer.max.session.timeout.ms", 60_000, "Its upper bound, ms.", 1),
+    _int(
+        "group.consumer.min.session.timeout.ms",
+        45_000,
+        "Shortest session time-out of new groups, ms.",
+        1,
+    ),
+    _int(
+        "group.consumer.max.session.timeout.ms",
+        60_000,
+        "Longest session time-out of new groups, ms.",
+        1,
+    ),
     _int("group.consumer.heartbeat.interval.ms", 5000, "Heartbeat interval of new groups, ms.", 1),
-    _int("group.consumer.min.heartbeat.interval.ms", 5000, "Its lower bound, ms.", 1),
-    _int("group.consumer.max.heartbeat.interval.ms", 15_000, "Its upper bound, ms.", 1),
+    _int(
+        "group.consumer.min.heartbeat.interval.ms",
+        5000,
+        "Shortest heartbeat interval of new groups, ms.",
+        1,
+    ),
+    _int(
+        "group.consumer.max.heartbeat.interval.ms",
+        15_000,
+        "Longest heartbeat interval of new groups, ms.",
+        1,
+    ),
     _int("group.consumer.max.size", _INT_MAX, "Members of one new group.", 1),
 )
 

@@ -50,7 +50,7 @@ def produce(
         source: TextIO = sys.stdin if file is None else file
         records = _read(source, input_format, key_column, timestamp_column)
     count = _send(Client(server), topic, ({**common, **one} for one in records), acks)
-    print(f"{count} records written to {topic}", file=sys.stderr)
+    print(f"{count} record{'' if count == 1 else 's'} written to {topic}", file=sys.stderr)
 
 
 def _read(
