@@ -1,0 +1,46 @@
+"""The broker that a suite runs against: on free ports, with a directory that ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def broker(settings: tuple[str, ...], log: Path) -> Iterator[int]:
+    """A running broker's port of the Kafka protocol; what it says goes to ``log``."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="tidelog-conformance-") as directory:
+        command = [
+            *(sys.executable, "-m", "tidelog.api.cli", "serve", "--data-dir", f"{directory}/data"),
+            *("--http", f"{HOST}:0", "--kafka", f"{HOST}:{port}"),
+            *("--advertised", f"{HOST}:{port}", "--log-level", "warning"),
+        ]
+        for setting in settings:
+            command += ["--set", setting]
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
+            )
+        try:
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                sys.exit(f"the broker did not start:\n{log.read_text()}")
+            yield port
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def _free_port() -> int:
+    """A port known beforehand, since the suites test an address advertised by configuration."""
+    with socket.create_server((HOST, 0)) as server:
+        return int(server.getsockname()[1])

@@ -1,0 +1,129 @@
+"""librdkafka's tests 0001 to 0051, from the sources that a package for Node carries.
+
+The library and its test runner are built once. Each test is a process of its own, so that one
+that hangs or aborts takes no other with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sources import node_source
+from suite import Outcome, Run, Suite, TestResult
+
+PACKAGE = "@confluentinc/kafka-javascript@1.10.1"
+KAFKA_VERSION = "4.3.0.0"
+FIRST, LAST = 1, 51
+TEST_SECONDS = 300
+_NEEDED = ("npm", "make", "cc", "c++", "bash")
+_WITHOUT = ("--disable-ssl", "--disable-gssapi", "--disable-curl")
+_COLOUR = re.compile(r"\x1b\[\d+m")
+_FAILURE = re.compile(r'### Test "[^"]*" failed at ([^:]+:\d+):.*###\n(.*)')
+_SKIPPED = re.compile(r"(?:SKIPPING TEST: |Skipping test (\w+) \()(.*?)\)?(?: =+)?$", re.MULTILINE)
+_OUTCOMES: dict[str, Outcome] = {"PASSED": "passed", "SKIPPED": "skipped"}
+
+
+def missing() -> str | None:
+    """What this machine lacks to fetch and build it."""
+    absent = [tool for tool in _NEEDED if shutil.which(tool) is None]
+    return f"{', '.join(absent)} not found" if absent else None
+
+
+def run(run: Run) -> list[TestResult]:
+    """Build, then run the tests, some at a time."""
+    tests = _built(node_source(PACKAGE, run.cache) / "deps" / "librdkafka") / "tests"
+    configuration = run.logs / "test.conf"
+    address = f"{run.host}:{run.port}"
+    configuration.write_text(f"metadata.broker.list={address}\ntest.topic.random=true\n")
+    numbers = sorted({path.name[:4] for path in tests.glob("0[0-9][0-9][0-9]-*.c*")})
+    chosen = [number for number in numbers if FIRST <= int(number) <= LAST]
+    with ThreadPoolExecutor(run.jobs) as pool:
+        found = pool.map(lambda number: _one(run, tests, configuration, number), chosen)
+    return [result for results in found for result in results]
+
+
+def _built(source: Path) -> Path:
+    """The sources with library and test runner built; the stamp is written last."""
+    stamp = source / "built"
+    if not stamp.exists():
+        print("  building librdkafka and its tests (some minutes, once)", flush=True)
+        with (source / "build.log").open("wb") as log:
+            for command in (
+                ["bash", "./configure", *_WITHOUT],
+                ["make", "-j2", "-C", "src"],
+                ["make", "-j2", "-C", "src-cpp"],
+                ["make", "-j2", "-C", "tests", "build"],
+            ):
+                subprocess.run(
+                    command, cwd=source, check=True, stdout=log, stderr=subprocess.STDOUT
+                )
+        stamp.touch()
+    return source
+
+
+def _one(run: Run, tests: Path, configuration: Path, number: str) -> list[TestResult]:
+    """The results of one source file, which may hold several tests."""
+    report, log = run.logs / f"{number}.json", run.logs / f"{number}.log"
+    report.unlink(missing_ok=True)
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": "../src:../src-cpp",
+        "RDKAFKA_TEST_CONF": str(configuration),
+        "TEST_KAFKA_VERSION": KAFKA_VERSION,
+        "TEST_LEVEL": "3",
+        "TEST_REPORT": str(report),
+        "TESTS": number,
+    }
+    with log.open("wb") as output:
+        try:
+            subprocess.run(
+                ["./test-runner", "-p1", "-Q"],
+                cwd=tests,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=TEST_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return [TestResult(number, "failed", f"not done after {TEST_SECONDS} s")]
+    text = _COLOUR.sub("", log.read_text(errors="replace"))
+    if not report.exists():
+        return [TestResult(number, "failed", _failure(text))]
+    states = json.loads(report.read_text())["tests"]
+    return [
+        _result(name, state["state"], text)
+        for name, state in states.items()
+        if name.startswith(number)
+    ]
+
+
+def _result(name: str, state: str, text: str) -> TestResult:
+    outcome = _OUTCOMES.get(state, "failed")
+    if outcome == "passed":
+        return TestResult(name, outcome)
+    return TestResult(name, outcome, _failure(text) if outcome == "failed" else _skip(name, text))
+
+
+def _failure(text: str) -> str:
+    found = _FAILURE.search(text)
+    return f"{found[1]}: {found[2]}" if found else "the runner ended without a report"
+
+
+def _skip(name: str, text: str) -> str:
+    reasons = [reason for test, reason in _SKIPPED.findall(text) if test in ("", name)]
+    return reasons[0] if reasons else "the suite gives no reason"
+
+
+LIBRDKAFKA = Suite(
+    name="librdkafka",
+    source=PACKAGE,
+    run=run,
+    settings=("num.partitions=4",),
+    missing=missing,
+)
