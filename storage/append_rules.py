@@ -23,9 +23,12 @@ def check_timestamps(header: BatchHeader, settings: LogSettings, now_ms: int) ->
 def check_keys(data: Buffer, headers: list[BatchHeader]) -> None:
     """Refuse records without a key, for a compacted topic. Raises InvalidRecord."""
     position = index = 0
+    without = []
     for header in headers:
         for record in decode_records(data, position=position):
             if record.key is None:
-                raise InvalidRecord("a compacted topic needs a key in every record", index)
+                without.append(index)
             index += 1
         position += header.size
+    if without:
+        raise InvalidRecord("a compacted topic needs a key in every record", without)

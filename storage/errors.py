@@ -6,6 +6,8 @@ Every class carries its data as attributes, so that each door can phrase its own
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class StorageError(Exception):
     """Base of every error raised by this package."""
@@ -36,12 +38,13 @@ class CorruptBatch(StorageError):
 
 
 class InvalidRecord(StorageError):
-    """A well-formed batch or record that this log does not accept."""
+    """A well-formed batch that this log does not accept, because of the records ``indexes``."""
 
-    def __init__(self, reason: str, index: int | None = None) -> None:
-        super().__init__(reason if index is None else f"record {index}: {reason}")
+    def __init__(self, reason: str, indexes: Sequence[int] = ()) -> None:
+        shown = ", ".join(map(str, indexes[:3])) + (", ..." if len(indexes) > 3 else "")
+        super().__init__(f"record {shown}: {reason}" if indexes else reason)
         self.reason = reason
-        self.index = index
+        self.indexes = tuple(indexes)
 
 
 class InvalidTimestamp(StorageError):

@@ -99,7 +99,7 @@ def test_a_compacted_topic_needs_keys(tmp_path: Path) -> None:
     keyless = encode_batch([(NOW, b"k", b"x", ()), (NOW, None, b"x", ())], codec=4)
     with pytest.raises(InvalidRecord) as caught:
         one.log.append(keyless, NOW)
-    assert caught.value.index == 1
+    assert caught.value.indexes == (1,)
     one.append(b"x")
 
 

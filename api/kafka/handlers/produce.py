@@ -168,6 +168,12 @@ def _append(
         partition = _topic_of(call, place).partition(place.partition)
         _check(place.records, call.version)
         result = partition.append(place.records)
+    except InvalidRecord as error:
+        refused = [
+            {"batch_index": index, "batch_index_error_message": error.reason}
+            for index in error.indexes
+        ]
+        return {**_refusal(place, code_of(error), str(error)), "record_errors": refused}
     except Exception as error:
         return _refusal(place, code_of(error), str(error))
     answer = {
