@@ -25,10 +25,11 @@ from tidelog.consumer_groups.consumer_heartbeat import (
     ConsumerHeartbeat,
     ConsumerHeartbeatReply,
 )
-from tidelog.consumer_groups.cursor import LATEST, Cursor
+from tidelog.consumer_groups.cursor import LATEST, Cursor, decode_cursor
 from tidelog.consumer_groups.errors import (
     IllegalGeneration,
     InconsistentProtocol,
+    InvalidCursor,
     PartitionNotOwned,
     UnknownGroup,
     UnknownMember,
@@ -136,15 +137,30 @@ class HostedMembers:
                 )
             )
 
+    def read_cursor(self, group: str, member_id: str, text: str) -> Cursor:
+        """The cursor of a member.
+
+        Raises UnknownMember, FencedInstance, InvalidCursor, and IllegalGeneration for one that is
+        ahead of the member, which can only be of an earlier one with its id.
+        """
+        try:
+            cursor = decode_cursor(group, member_id, text)
+        except InvalidCursor:
+            # Who is no member has to hear of that first.
+            self._member(group, member_id)
+            raise
+        epoch = self._member(group, member_id, cursor.instance_id).current.member_epoch
+        if cursor.generation > epoch:
+            raise IllegalGeneration(group, cursor.generation, epoch)
+        return cursor
+
     async def beat(self, group: str, member_id: str, cursor: Cursor) -> Standing:
         """The member lives, gives up what its cursor no longer has, and gets what is free.
 
-        Raises UnknownMember, FencedInstance, IllegalGeneration for a cursor of the future.
+        Raises UnknownMember, FencedInstance.
         """
         member = self._member(group, member_id, cursor.instance_id)
         current = member.current
-        if cursor.generation > current.member_epoch:
-            raise IllegalGeneration(group, cursor.generation, current.member_epoch)
         heartbeat = ConsumerHeartbeat(
             group=group,
             member_id=member_id,
@@ -160,12 +176,9 @@ class HostedMembers:
     async def commit_cursor(self, group: str, member_id: str, cursor: Cursor) -> None:
         """Commit what came before the cursor, durably; what is committed stays where it is ahead.
 
-        Raises UnknownMember, FencedInstance, IllegalGeneration.
+        Raises UnknownMember, FencedInstance.
         """
         member = self._member(group, member_id, cursor.instance_id)
-        epoch = member.current.member_epoch
-        if cursor.generation > epoch:
-            raise IllegalGeneration(group, cursor.generation, epoch)
         extents = self._extents(group, self._partitions(cursor.positions))
         offsets = hosted_member.to_commit(member.current, cursor, extents)
         await self._commit(group, member, offsets)

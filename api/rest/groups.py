@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.answers import errors
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.models import (
+from tidelog.api.rest.group_models import (
     AssignedPartition,
     CommitOffsets,
     CommittedOffsets,

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from tidelog.api.rest.answers import errors
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.groups import committed_offsets, offsets_of
-from tidelog.api.rest.models import (
+from tidelog.api.rest.group_models import (
     AssignedPartition,
     CommitCursor,
     CommitOffsets,
@@ -19,8 +18,9 @@ from tidelog.api.rest.models import (
     PollMember,
     PollReply,
 )
+from tidelog.api.rest.groups import committed_offsets, offsets_of
 from tidelog.api.rest.poll import Poll
-from tidelog.consumer_groups.cursor import decode_cursor, encode_cursor
+from tidelog.consumer_groups.cursor import encode_cursor
 from tidelog.consumer_groups.hosted_members import HostedJoin
 
 IdempotencyKey = Annotated[
@@ -97,7 +97,7 @@ def routes(context: RestContext) -> APIRouter:
     ) -> CommittedOffsets:
         """Commit what came before a cursor, or offsets of the member's partitions. Durable."""
         if isinstance(body, CommitCursor):
-            cursor = decode_cursor(group, member, body.cursor)
+            cursor = hosted.read_cursor(group, member, body.cursor)
             await hosted.commit_cursor(group, member, cursor)
         else:
             await hosted.commit(group, member, offsets_of(body))

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.fetch import read_records
-from tidelog.api.rest.models import PollMember
+from tidelog.api.rest.group_models import PollMember
 from tidelog.api.rest.rendering import encode_json, render_records, with_place
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.broker.waiting import DataWaiter
 from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
-from tidelog.consumer_groups.cursor import decode_cursor, encode_cursor
+from tidelog.consumer_groups.cursor import encode_cursor
 from tidelog.consumer_groups.hosted_members import Standing
 from tidelog.storage.errors import OffsetOutOfRange
 
@@ -50,7 +50,7 @@ class Poll:
 
         ``is_gone`` says whether the caller has gone away: nobody is kept alive for it then.
         """
-        cursor = decode_cursor(group, member_id, body.cursor)
+        cursor = self._hosted.read_cursor(group, member_id, body.cursor)
         if body.commit:
             await self._hosted.commit_cursor(group, member_id, cursor)
         loop = asyncio.get_running_loop()
