@@ -1,0 +1,25 @@
+"""Clients of the shared broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.broker_process import BrokerProcess
+from tests.support.kafka_clients.contract import KafkaClient
+from tests.support.kafka_clients.every import OpenClients
+
+
+@pytest.fixture(scope="session")
+def clients(broker: BrokerProcess) -> Iterator[OpenClients]:
+    """All clients, by name."""
+    opened = OpenClients(broker.kafka)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(clients: OpenClients, request: pytest.FixtureRequest) -> KafkaClient:
+    """The client that a test is run with."""
+    return clients[request.param]
