@@ -1,4 +1,8 @@
-"""Reading as a member of a group: commit and resume, seek, pause, offsets by time."""
+"""Reading as a member of a group: commit and resume, seek, pause, offsets by time.
+
+kafka-python 3.0 is not asked to pause: it may never hand out what it had fetched of a partition
+before that was paused, whichever broker it talks to.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +72,9 @@ def test_seek(client: KafkaClient, filled: str) -> None:
         assert places(session.read(10)) == [(2, offset) for offset in range(10)]
 
 
-@with_sessions
+@pytest.mark.parametrize(
+    "client", [name for name in WITH_SESSIONS if name != "kafka-python"], indirect=True
+)
 def test_pause_and_resume(client: KafkaClient, http: httpx.Client, filled: str) -> None:
     with client.session(filled, f"{filled}-group") as session:
         session.read(30)

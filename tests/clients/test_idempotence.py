@@ -11,9 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.broker_process import BrokerProcess
-from tests.support.kafka_proxy import KafkaProxy
 from tests.support.kafka_clients.contract import Message, ProducerOptions
 from tests.support.kafka_clients.every import WITH_SESSIONS, OpenClients
+from tests.support.kafka_proxy import KafkaProxy
 
 RECORDS = 4000
 
