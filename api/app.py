@@ -17,8 +17,8 @@ import time
 from typing import Any
 
 from tidelog.api.config import Config
-from tidelog.api.rest.app import build_app
 from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.door import Door
 from tidelog.api.rest.server import HttpServer, is_loopback
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
@@ -58,7 +58,7 @@ class App:
             await self.coordinator.start()
             self._report_recovery()
             self._http = HttpServer(
-                build_app(self._context),
+                Door(self._context),
                 head_limit=settings["http.max.header.bytes"],
                 patience_ms=settings["http.body.timeout.ms"],
             )

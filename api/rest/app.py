@@ -1,4 +1,4 @@
-"""The HTTP application: FastAPI for administration behind the door that takes the hot routes."""
+"""The FastAPI application: what is not a hot route, and the OpenAPI of everything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tidelog.api.errors import ApiError, HttpError, http_error
 from tidelog.api.rest import groups, members, operating, retention, topics
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.docs_page import DOCS_PAGE
-from tidelog.api.rest.door import Door, error_body
+from tidelog.api.rest.door import error_body
 from tidelog.api.rest.openapi import complete
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError
@@ -23,8 +23,8 @@ from tidelog.storage.errors import StorageError
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def build_app(context: RestContext) -> Door:
-    """The ASGI application."""
+def build_app(context: RestContext) -> FastAPI:
+    """The application behind the door."""
     app = FastAPI(
         title="Tidelog",
         version=version("tidelog"),
@@ -47,7 +47,7 @@ def build_app(context: RestContext) -> Door:
         return complete(plain_openapi())
 
     app.openapi = openapi  # type: ignore[method-assign]
-    return Door(context, app)
+    return app
 
 
 def _answer_errors(app: FastAPI) -> None:

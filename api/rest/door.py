@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any
 from urllib.parse import urlsplit
 
 from tidelog.api.errors import ApiError, HttpError, http_error
+from tidelog.api.rest.administration import Administration
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.fetch import Fetch
 from tidelog.api.rest.http import ClientDisconnected, Message, Receive, Request, Scope, Send, reply
@@ -27,11 +27,11 @@ _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
 class Door:
-    """The ASGI application; ``fallback`` serves what is not a hot route."""
+    """The ASGI application."""
 
-    def __init__(self, context: RestContext, fallback: Any) -> None:
+    def __init__(self, context: RestContext) -> None:
         settings = context.broker.settings
-        self._fallback = fallback
+        self._administration = Administration(context)
         self._body_limit: int = settings["http.max.body.bytes"]
         self._produce = Produce(context)
         self._fetch = Fetch(context)
@@ -70,7 +70,7 @@ class Door:
         parts = scope["path"].split("/")
         method, count = scope["method"], len(parts)
         if count < 5 or parts[1] != "v1" or parts[2] != "topics":
-            await self._fallback(scope, _bounded(receive, self._body_limit), exchange.send)
+            await self._administration(scope, _bounded(receive, self._body_limit), exchange.send)
             return
         request = Request(scope, receive, self._body_limit)
         send = exchange.send
@@ -86,7 +86,7 @@ class Door:
             index, page = _number(parts[6], "partition"), _number(parts[8], "page")
             await self._pages(request, send, parts[4], index, page)
         else:
-            await self._fallback(scope, _bounded(receive, self._body_limit), send)
+            await self._administration(scope, _bounded(receive, self._body_limit), send)
 
     async def _browser(self, scope: Scope, exchange: _Exchange) -> bool:
         """Refuse foreign hosts and origins; answer preflights. Whether it is answered."""

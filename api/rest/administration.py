@@ -1,0 +1,39 @@
+"""The routes that FastAPI serves, imported when the first request for one comes.
+
+Importing FastAPI and building its application costs more than everything else at start, and a
+broker that only moves records never needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.http import Receive, Scope, Send
+
+
+class Administration:
+    """An ASGI application that is not there yet."""
+
+    def __init__(self, context: RestContext) -> None:
+        self._context = context
+        self._app: Any = None
+        self._building: asyncio.Future[Any] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            await self._build()
+        await self._app(scope, receive, send)
+
+    async def _build(self) -> None:
+        """In a thread, so that clients of the hot routes do not wait for it."""
+        if self._building is None:
+            loop = asyncio.get_running_loop()
+            self._building = loop.run_in_executor(None, self._import)
+        self._app = await asyncio.shield(self._building)
+
+    def _import(self) -> Any:
+        from tidelog.api.rest.app import build_app
+
+        return build_app(self._context)
