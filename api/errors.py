@@ -65,6 +65,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     broker.InvalidPartitions: Answer(422, "invalid_partitions", 37),
     broker.InvalidReplicationFactor: Answer(422, "invalid_replication_factor", 38),
     broker.InvalidSetting: Answer(422, "invalid_setting", 40),
+    broker.DeletionNotAllowed: Answer(409, "deletion_not_allowed", 44),
     broker.StaleExpectedOffset: Answer(409, "offset_mismatch", 42),
     broker.CatalogUnreadable: Answer(503, "catalog_unreadable", 56),
     broker.ShuttingDown: Answer(503, "shutting_down", 15),

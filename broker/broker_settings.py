@@ -181,9 +181,9 @@ _GROUPS = (
 _IDENTITY = (
     _fixed("broker.id", "int", "1", "The broker's number."),
     _fixed("node.id", "int", "1", "The broker's number."),
-    _fixed("log.dirs", "string", "./tidelog-data", "The data directory."),
-    _fixed("listeners", "string", "", "Addresses that are listened on."),
-    _fixed("advertised.listeners", "string", "", "Addresses that clients are told."),
+    _fixed("log.dirs", "list", "./tidelog-data", "The data directory."),
+    _fixed("listeners", "list", "", "Addresses that are listened on."),
+    _fixed("advertised.listeners", "list", "", "Addresses that clients are told."),
     _fixed("process.roles", "list", "broker,controller", "What this process does."),
     _fixed("inter.broker.protocol.version", "string", "4.3", "The Kafka version that is spoken."),
     _fixed("min.insync.replicas", "int", "1", "Replicas that acks=all waits for."),

@@ -100,6 +100,14 @@ class StaleExpectedOffset(BrokerError):
         self.actual = actual
 
 
+class DeletionNotAllowed(BrokerError):
+    """Records of a topic that is only compacted cannot be deleted by offset."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"topic {topic!r} is compacted: its cleanup.policy has no delete")
+        self.topic = topic
+
+
 class CatalogUnreadable(BrokerError):
     """The catalog cannot be used; the reason says why."""
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from tidelog.broker.clock import Clock
-from tidelog.broker.errors import UnknownTopic
+from tidelog.broker.errors import DeletionNotAllowed, UnknownTopic
 from tidelog.broker.group_commit import GroupCommit
 from tidelog.broker.log_store import LogStore
 from tidelog.broker.waiting import DataWaiter
@@ -260,9 +260,11 @@ class Partition:
         """Make ``before_offset`` the first readable offset, durably; the new start offset.
 
         -1 stands for the high watermark. Whole segments below it go. Raises OffsetOutOfRange
-        beyond the high watermark.
+        beyond the high watermark, DeletionNotAllowed where the topic is only compacted.
         """
         log, services = self.log, self._services
+        if log.settings.compact and not log.settings.delete:
+            raise DeletionNotAllowed(self.topic)
         if before_offset == -1:
             before_offset = self.high_watermark
         if not 0 <= before_offset <= self.high_watermark:

@@ -50,6 +50,7 @@ class Setting:
             case "boolean":
                 if text.lower() not in ("true", "false"):
                     raise InvalidSetting(self.name, text, "must be true or false")
+                self._check_choice(text.lower(), text)
                 return text.lower() == "true"
             case "list":
                 parts = tuple(part.strip() for part in text.split(",") if part.strip())

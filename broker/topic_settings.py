@@ -42,7 +42,7 @@ TOPIC_SETTINGS = table(
             "cleanup.policy",
             "list",
             "delete",
-            "What happens to old segments: deleted, compacted to the last record a key, or both.",
+            "Old segments are deleted, compacted (the last record a key stays), both, or neither.",
             choices=("delete", "compact"),
             falls_back_to="log.cleanup.policy",
         ),
@@ -148,7 +148,13 @@ TOPIC_SETTINGS = table(
         _setting("preallocate", "boolean", "false", _NO_EFFECT),
         _setting("remote.log.copy.disable", "boolean", "false", _NO_EFFECT),
         _setting("remote.log.delete.on.disable", "boolean", "false", _NO_EFFECT),
-        _setting("remote.storage.enable", "boolean", "false", _NO_EFFECT),
+        _setting(
+            "remote.storage.enable",
+            "boolean",
+            "false",
+            "There is no tiered storage.",
+            choices=("false",),
+        ),
         _setting(
             "retention.bytes",
             "long",
@@ -242,8 +248,6 @@ class TopicSettings(Mapping[str, Any]):
         for name, setting in TOPIC_SETTINGS.items():
             if name not in self._values:
                 self._values[name] = setting.parse(self._inherited(setting)[0])
-        if not self["cleanup.policy"]:
-            raise InvalidSetting("cleanup.policy", "", "must be delete, compact or both")
         low, high = "min.compaction.lag.ms", "max.compaction.lag.ms"
         if self[low] > self[high]:
             raise InvalidSetting(low, str(self[low]), f"must be at most {high}={self[high]}")

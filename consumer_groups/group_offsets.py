@@ -20,7 +20,7 @@ from tidelog.consumer_groups.errors import (
     GroupSubscribed,
     InvalidGroupId,
     MetadataTooLarge,
-    UnknownGroup,
+    UnknownMember,
 )
 from tidelog.consumer_groups.group import Group
 from tidelog.consumer_groups.group_records import GroupRecord, StateRecord
@@ -106,7 +106,8 @@ class GroupOffsets:
             held = [(topics[topic].id, part) for topic, part in places if topic in topics]
             group.check_commit(member_id, generation, held)
         elif generation >= 0:
-            raise UnknownGroup(name)
+            self._groups.existing(name)
+            raise UnknownMember(name, member_id)
         elif len(name.encode()) > GROUP_ID_BYTES:
             raise InvalidGroupId(name)
 

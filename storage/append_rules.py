@@ -7,17 +7,35 @@ from tidelog.storage.files import Buffer
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.record_batch import BatchHeader, decode_records
 
+_NO_TIMESTAMP = -1
 
-def check_timestamps(header: BatchHeader, settings: LogSettings, now_ms: int) -> None:
-    """Refuse a batch too far from the broker's time. Raises InvalidTimestamp."""
-    if header.max_timestamp - now_ms > settings.timestamp_after_max_ms:
-        limit = settings.timestamp_after_max_ms
-        reason = f"more than message.timestamp.after.max.ms={limit} ahead"
-        raise InvalidTimestamp(header.max_timestamp, now_ms, reason)
-    if now_ms - header.base_timestamp > settings.timestamp_before_max_ms:
-        limit = settings.timestamp_before_max_ms
-        reason = f"more than message.timestamp.before.max.ms={limit} behind"
-        raise InvalidTimestamp(header.base_timestamp, now_ms, reason)
+
+def check_timestamps(
+    data: Buffer, position: int, header: BatchHeader, settings: LogSettings, now_ms: int
+) -> None:
+    """Refuse records too far from the broker's time; those without a time (-1) are let in.
+
+    The header tells whether one is too far ahead. Only a topic that bounds how far behind a time
+    may lie has every record looked at. Raises InvalidTimestamp.
+    """
+    after, before = settings.timestamp_after_max_ms, settings.timestamp_before_max_ms
+    is_ahead = header.max_timestamp - now_ms > after
+    if not is_ahead and before >= now_ms:
+        return
+    times = [record.timestamp for record in decode_records(data, position=position)]
+    ahead = [index for index, time in enumerate(times) if time - now_ms > after]
+    if ahead or is_ahead:
+        time = times[ahead[0]] if ahead else header.max_timestamp
+        reason = f"more than message.timestamp.after.max.ms={after} ahead"
+        raise InvalidTimestamp(time, now_ms, reason, ahead)
+    behind = [
+        index
+        for index, time in enumerate(times)
+        if now_ms - time > before and time != _NO_TIMESTAMP
+    ]
+    if behind:
+        reason = f"more than message.timestamp.before.max.ms={before} behind"
+        raise InvalidTimestamp(times[behind[0]], now_ms, reason, behind)
 
 
 def check_keys(data: Buffer, headers: list[BatchHeader]) -> None:

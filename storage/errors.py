@@ -48,10 +48,13 @@ class InvalidRecord(StorageError):
 
 
 class InvalidTimestamp(StorageError):
-    """A record's timestamp is further from the broker's clock than the topic allows."""
+    """A record's timestamp is further from the broker's clock than allowed: that of ``indexes``."""
 
-    def __init__(self, timestamp: int, now_ms: int, reason: str) -> None:
+    def __init__(
+        self, timestamp: int, now_ms: int, reason: str, indexes: Sequence[int] = ()
+    ) -> None:
         super().__init__(f"timestamp {timestamp} is refused at broker time {now_ms}: {reason}")
+        self.indexes = tuple(indexes)
         self.timestamp = timestamp
         self.now_ms = now_ms
         self.reason = reason

@@ -172,14 +172,15 @@ class Log:
     ) -> tuple[int, int] | None:
         """Apply the topic's rules; the offsets of a repeated batch, or None for a new one."""
         settings = self.settings
-        repeated = None
+        repeated, position = None, 0
         for header in headers:
             if header.size > settings.max_message_bytes:
                 raise BatchTooLarge(header.size, settings.max_message_bytes)
             if header.is_transactional:
                 raise InvalidRecord("transactional batches are not supported")
             if not settings.append_time:
-                check_timestamps(header, settings, now_ms)
+                check_timestamps(data, position, header, settings, now_ms)
+            position += header.size
             if header.producer_id >= 0:
                 if len(headers) > 1:
                     raise InvalidRecord("an idempotent producer sends one batch at a time")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+from tidelog.api.kafka.peer import Call
 from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettingValue
 from tidelog.broker.settings import Setting
 from tidelog.broker.topic_settings import SettingValue
 
+TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
+DELETE_OPERATION = 1
 TOPIC, DYNAMIC_BROKER, STATIC_BROKER, DEFAULT = 1, 2, 4, 5
 _SOURCES = {"topic": TOPIC, "broker": STATIC_BROKER, "default": DEFAULT, "dynamic": DYNAMIC_BROKER}
 _TYPES = {"boolean": 1, "string": 2, "int": 3, "long": 5, "double": 6, "list": 7}
@@ -18,11 +22,11 @@ def source_number(source: str) -> int:
     return _SOURCES.get(source, STATIC_BROKER)
 
 
-def _fields(setting: Setting, value: str | None, source: int) -> dict[str, Any]:
+def _fields(setting: Setting, value: str | None, source: int, *, read_only: bool) -> dict[str, Any]:
     return {
         "name": setting.name,
         "value": value,
-        "read_only": setting.read_only,
+        "read_only": read_only,
         "is_default": source == DEFAULT,
         "config_source": source,
         "is_sensitive": False,
@@ -38,18 +42,55 @@ def topic_config_fields(value: SettingValue) -> dict[str, Any]:
         for name, text, source in value.synonyms
     ]
     return {
-        **_fields(value.setting, value.value, source_number(value.source)),
+        **_fields(value.setting, value.value, source_number(value.source), read_only=False),
         "synonyms": synonyms,
     }
 
 
-def broker_config_fields(value: BrokerSettingValue) -> dict[str, Any]:
-    """One setting of the broker."""
-    source = source_number(value.source)
+def broker_configs(call: Call) -> list[dict[str, Any]]:
+    """Every setting of the broker; none of them can be changed while it runs."""
+    local, advertised = call.peer.local, call.advertised
+    in_use = {
+        "log.dirs": call.broker.data_dir,
+        "listeners": f"PLAINTEXT://{local.host}:{local.port}",
+        "advertised.listeners": f"PLAINTEXT://{advertised.host}:{advertised.port}",
+    }
+    return [_broker_config(one, in_use.get(one.name)) for one in call.broker.settings.describe()]
+
+
+def _broker_config(one: BrokerSettingValue, in_use: str | None) -> dict[str, Any]:
+    """``in_use`` is the value of a setting that only the running process knows."""
+    value, source = one.value, source_number(one.source)
+    if in_use is not None:
+        value, source = in_use, STATIC_BROKER
     synonyms = []
-    if value.value is not None:
-        synonyms.append({"name": value.name, "value": value.value, "source": source})
-    default = BROKER_SETTINGS[value.name].default
+    if value is not None:
+        synonyms.append({"name": one.name, "value": value, "source": source})
+    default = BROKER_SETTINGS[one.name].default
     if source != DEFAULT and default is not None:
-        synonyms.append({"name": value.name, "value": default, "source": DEFAULT})
-    return {**_fields(value.setting, value.value, source), "synonyms": synonyms}
+        synonyms.append({"name": one.name, "value": default, "source": DEFAULT})
+    return {**_fields(one.setting, value, source, read_only=True), "synonyms": synonyms}
+
+
+def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
+    """Resources that a request to alter settings speaks of wrongly, each with what is wrong."""
+    counts = Counter((one.resource_type, one.resource_name) for one in resources)
+    found = {}
+    for one in resources:
+        key = one.resource_type, one.resource_name
+        reason = None
+        if counts[key] > 1:
+            reason = "the resource stands twice in the request"
+        elif one.resource_type != TOPIC_RESOURCE:
+            reason = "only settings of topics can be changed while the broker runs"
+        elif len({config.name for config in one.configs}) < len(one.configs):
+            reason = "a setting stands twice in the request"
+        elif any(_lacks_value(config) for config in one.configs):
+            reason = "a setting has no value"
+        if reason is not None:
+            found[key] = reason
+    return found
+
+
+def _lacks_value(config: Any) -> bool:
+    return config.value is None and getattr(config, "config_operation", None) != DELETE_OPERATION

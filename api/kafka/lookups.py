@@ -9,10 +9,29 @@ from typing import Any
 
 from tidelog.api.errors import UNKNOWN_SERVER_ERROR, kafka_error
 from tidelog.api.kafka.peer import Call
+from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 
 NODE_ID = 1
 NO_TIMESTAMP = -1
+_FENCED_LEADER_EPOCH, _UNKNOWN_LEADER_EPOCH = 74, 75
+_READ, _WRITE, _CREATE, _DELETE, _ALTER, _DESCRIBE = 3, 4, 5, 6, 7, 8
+_CLUSTER_ACTION, _DESCRIBE_CONFIGS, _ALTER_CONFIGS, _IDEMPOTENT_WRITE = 9, 10, 11, 12
+
+
+def _bits(*operations: int) -> int:
+    return sum(1 << operation for operation in operations)
+
+
+# What a client may do where there is no access control: everything that Kafka has a word for.
+TOPIC_OPERATIONS = _bits(
+    *(_READ, _WRITE, _CREATE, _DELETE, _ALTER, _DESCRIBE, _DESCRIBE_CONFIGS, _ALTER_CONFIGS)
+)
+GROUP_OPERATIONS = _bits(_READ, _DELETE, _DESCRIBE, _DESCRIBE_CONFIGS, _ALTER_CONFIGS)
+CLUSTER_OPERATIONS = _bits(
+    *(_CREATE, _ALTER, _DESCRIBE, _CLUSTER_ACTION),
+    *(_DESCRIBE_CONFIGS, _ALTER_CONFIGS, _IDEMPOTENT_WRITE),
+)
 _log = logging.getLogger("tidelog.kafka")
 
 
@@ -38,6 +57,13 @@ def topic_of(call: Call, entry: Any, name_field: str = "name") -> Topic:
     if name is not None:
         return call.broker.topic(name)
     return call.broker.topic_by_id(entry.topic_id or uuid.UUID(int=0))
+
+
+def leader_epoch_error(partition: Partition, epoch: int) -> int:
+    """The error code of a client that knows another leader epoch; -1: it knows none."""
+    if epoch > partition.leader_epoch:
+        return _UNKNOWN_LEADER_EPOCH
+    return _FENCED_LEADER_EPOCH if 0 <= epoch < partition.leader_epoch else 0
 
 
 def topic_fields(entry: Any, name_field: str = "name") -> dict[str, Any]:

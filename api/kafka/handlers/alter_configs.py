@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.kafka.config_fields import misused_resources
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.broker.topic_name import check_topic_name
 
-_TOPIC = 2
 _INVALID_REQUEST = 42
 
 
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each resource."""
     answers = []
+    misused = misused_resources(request.resources)
     for resource in request.resources:
-        code, message = await _alter(call, resource, request.validate_only)
+        reason = misused.get((resource.resource_type, resource.resource_name))
+        if reason is None:
+            code, message = await _alter(call, resource, request.validate_only)
+        else:
+            code, message = _INVALID_REQUEST, reason
         answers.append(
             {
                 "error_code": code,
@@ -29,9 +35,8 @@ async def handle(call: Call, request: Any) -> Values:
 
 
 async def _alter(call: Call, resource: Any, validate_only: bool) -> tuple[int, str | None]:
-    if resource.resource_type != _TOPIC:
-        return _INVALID_REQUEST, "only settings of topics can be changed while the broker runs"
     try:
+        check_topic_name(resource.resource_name)
         topic = call.broker.topic(resource.resource_name)
         changes: dict[str, str | None] = dict.fromkeys(topic.settings.overrides)
         changes.update({config.name: config.value for config in resource.configs})

@@ -26,7 +26,7 @@ def handle(call: Call, request: Any) -> Values:
         _SOFTWARE.match(request.client_software_name)
         and _SOFTWARE.match(request.client_software_version)
     ):
-        error = _INVALID_REQUEST
+        return {"error_code": _INVALID_REQUEST}
     return {
         "error_code": error,
         "api_keys": [

@@ -8,12 +8,22 @@ from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import NODE_ID, code_of
 from tidelog.api.kafka.peer import Call
 
-_INVALID_REPLICA_ASSIGNMENT = 39
+_INVALID_REPLICA_ASSIGNMENT, _INVALID_REQUEST = 39, 42
 
 
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each topic."""
-    return {"results": [await _raise(call, one, request.validate_only) for one in request.topics]}
+    by_name: dict[str, list[Any]] = {}
+    for one in request.topics:
+        by_name.setdefault(one.name, []).append(one)
+    results = []
+    for name, asked in by_name.items():
+        if len(asked) == 1:
+            results.append(await _raise(call, asked[0], request.validate_only))
+        else:
+            message = f"topic {name} stands {len(asked)} times in the request"
+            results.append({"name": name, "error_code": _INVALID_REQUEST, "error_message": message})
+    return {"results": results}
 
 
 async def _raise(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import InvalidReplicationFactor
 from tidelog.broker.topic import Topic
 
-_INVALID_REPLICA_ASSIGNMENT, _INVALID_REQUEST = 39, 42
+_INVALID_REPLICA_ASSIGNMENT, _INVALID_CONFIG, _INVALID_REQUEST = 39, 40, 42
 _DEFAULT = -1
 
 
@@ -36,7 +36,12 @@ async def handle(call: Call, request: Any) -> Values:
 
 
 async def _create(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]:
-    settings = {config.name: config.value for config in asked.configs if config.value is not None}
+    settings: dict[str, str] = {}
+    for config in asked.configs:
+        if config.value is None:
+            message = f"{config.name}: a value is needed"
+            return _refused(asked.name, _INVALID_CONFIG, message)
+        settings[config.name] = config.value
     partitions = None if asked.num_partitions == _DEFAULT else asked.num_partitions
     if asked.assignments:
         places = sorted(entry.partition_index for entry in asked.assignments)
@@ -58,7 +63,7 @@ async def _create(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]
         return _refused(asked.name, code_of(error), str(error))
     if partitions is None:
         partitions = call.broker.settings["num.partitions"]
-    return _created(topic, partitions, validate_only)
+    return _created(topic, partitions)
 
 
 def _check_replication(call: Call, factor: int) -> None:
@@ -67,10 +72,10 @@ def _check_replication(call: Call, factor: int) -> None:
         raise InvalidReplicationFactor(factor)
 
 
-def _created(topic: Topic, partitions: int, validate_only: bool) -> dict[str, Any]:
+def _created(topic: Topic, partitions: int) -> dict[str, Any]:
     return {
         "name": topic.name,
-        "topic_id": None if validate_only else topic.id,
+        "topic_id": topic.id,
         "error_code": 0,
         "error_message": None,
         "num_partitions": partitions,
@@ -80,4 +85,4 @@ def _created(topic: Topic, partitions: int, validate_only: bool) -> dict[str, An
 
 
 def _refused(name: str, code: int, message: str) -> dict[str, Any]:
-    return {"name": name, "error_code": code, "error_message": message, "configs": None}
+    return {"name": name, "error_code": code, "error_message": message, "configs": ()}

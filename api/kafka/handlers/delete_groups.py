@@ -13,7 +13,7 @@ from tidelog.consumer_groups.errors import GroupError
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each group."""
     results = []
-    for group in request.groups_names:
+    for group in dict.fromkeys(request.groups_names):
         code = 0
         try:
             await call.coordinator.delete(group)

@@ -1,32 +1,58 @@
-"""DeleteTopics, 1-6: by name; from version 6 by id as well."""
+"""DeleteTopics, 1-6: by name; from version 6 by id as well.
+
+A topic that the request names twice, or by name and id at once, is refused and stays.
+"""
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
-from tidelog.broker.errors import InvalidTopicName
+from tidelog.broker.errors import BrokerError, InvalidTopicName
+from tidelog.broker.topic import Topic
 
-_TOPIC_DELETION_DISABLED = 73
+_INVALID_REQUEST, _TOPIC_DELETION_DISABLED = 42, 73
+
+Named = tuple[str | None, uuid.UUID | None]
 
 
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each topic."""
+    asked: list[Named]
     if call.version >= 6:
         asked = [(one.name, one.topic_id) for one in request.topics]
     else:
         asked = [(name, None) for name in request.topic_names]
-    return {"responses": [await _delete(call, name, topic_id) for name, topic_id in asked]}
+    counts = Counter(_resolved(call, one) for one in asked)
+    return {"responses": [await _delete(call, *one, count) for one, count in counts.items()]}
 
 
-async def _delete(call: Call, name: str | None, topic_id: Any) -> dict[str, Any]:
-    answer = {"name": name, "topic_id": topic_id}
+def _resolved(call: Call, named: Named) -> Named:
+    """With the name of the topic that has the id, as far as there is one."""
+    name, topic_id = named
+    if name is not None or topic_id is None:
+        return named
+    try:
+        return call.broker.topic_by_id(topic_id).name, None
+    except BrokerError:
+        return named
+
+
+async def _delete(
+    call: Call, name: str | None, topic_id: uuid.UUID | None, count: int
+) -> dict[str, Any]:
+    answer: dict[str, Any] = {"name": name, "topic_id": topic_id}
     if not call.broker.settings["delete.topic.enable"]:
         return {**answer, "error_code": _TOPIC_DELETION_DISABLED}
+    if count > 1 or (name is None) == (topic_id is None):
+        message = "a topic is named once, by its name or by its id"
+        return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
     try:
-        topic = call.broker.topic_by_id(topic_id) if name is None else call.broker.topic(name)
+        topic = _look_up(call, name, topic_id)
         answer = {"name": topic.name, "topic_id": topic.id}
         if topic.internal:
             raise InvalidTopicName(topic.name, "it belongs to the broker")
@@ -34,3 +60,9 @@ async def _delete(call: Call, name: str | None, topic_id: Any) -> dict[str, Any]
     except Exception as error:
         return {**answer, "error_code": code_of(error), "error_message": str(error)}
     return {**answer, "error_code": 0}
+
+
+def _look_up(call: Call, name: str | None, topic_id: uuid.UUID | None) -> Topic:
+    if name is not None:
+        return call.broker.topic(name)
+    return call.broker.topic_by_id(topic_id or uuid.UUID(int=0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import NODE_ID, this_broker
+from tidelog.api.kafka.lookups import CLUSTER_OPERATIONS, NODE_ID, this_broker
 from tidelog.api.kafka.peer import Call
 
 _BROKERS = 1
@@ -18,10 +18,13 @@ def handle(call: Call, request: Any) -> Values:
     if kind != _BROKERS:
         code = _MISMATCHED_ENDPOINT_TYPE if kind == 2 else _UNSUPPORTED_ENDPOINT_TYPE
         return {"error_code": code, "error_message": "this is a broker", "cluster_id": ""}
-    return {
+    values = {
         "error_code": 0,
         "endpoint_type": kind,
         "cluster_id": call.broker.cluster_id,
         "controller_id": NODE_ID,
         "brokers": [this_broker(call)],
     }
+    if request.include_cluster_authorized_operations:
+        values["cluster_authorized_operations"] = CLUSTER_OPERATIONS
+    return values

@@ -8,14 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.lookups import GROUP_OPERATIONS, code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.consumer_groups.errors import GroupError, UnknownGroup
 
 
 def handle(call: Call, request: Any) -> Values:
     """One answer for each group."""
-    return {"groups": [_describe(call, group) for group in request.groups]}
+    groups = [_describe(call, group) for group in request.groups]
+    if getattr(request, "include_authorized_operations", False):
+        for group in groups:
+            if not group["error_code"]:
+                group["authorized_operations"] = GROUP_OPERATIONS
+    return {"groups": groups}
 
 
 def _describe(call: Call, name: str) -> dict[str, Any]:

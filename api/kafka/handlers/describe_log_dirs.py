@@ -27,7 +27,8 @@ def handle(call: Call, request: Any) -> Values:
             for partition in topic.partitions
             if wanted is None or partition.index in wanted[topic.name]
         ]
-        topics.append({"name": topic.name, "partitions": partitions})
+        if partitions:
+            topics.append({"name": topic.name, "partitions": partitions})
     space = call.broker.store.directory.space()
     return {
         "error_code": 0,

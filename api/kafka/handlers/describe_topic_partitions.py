@@ -8,21 +8,26 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import NODE_ID, code_of
+from tidelog.api.kafka.lookups import NODE_ID, TOPIC_OPERATIONS, code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.topic import Topic
+from tidelog.broker.topic_name import check_topic_name
 
 _LIMIT_MAX = 2000
+_INVALID_REQUEST = 42
 
 
 def handle(call: Call, request: Any) -> Values:
     """All topics where none is named, from the cursor on."""
     names = sorted({one.name for one in request.topics})
+    cursor_fits = _cursor_fits(request.cursor, names)
     names = names or [topic.name for topic in call.broker.topics()]
+    if not cursor_fits:
+        return {"topics": [{"error_code": _INVALID_REQUEST, "name": name} for name in names]}
     first = 0
     if request.cursor is not None:
-        first = max(0, request.cursor.partition_index)
+        first = request.cursor.partition_index
         names = [name for name in names if name >= request.cursor.topic_name]
         if names and names[0] != request.cursor.topic_name:
             first = 0
@@ -31,9 +36,11 @@ def handle(call: Call, request: Any) -> Values:
     cursor = None
     for name in names:
         try:
+            check_topic_name(name)
             topic = call.broker.topic(name)
         except BrokerError as error:
-            topics.append({"error_code": code_of(error), "name": name})
+            operations = {"topic_authorized_operations": TOPIC_OPERATIONS}
+            topics.append({"error_code": code_of(error), "name": name, **operations})
             first = 0
             continue
         if room == 0:
@@ -49,12 +56,20 @@ def handle(call: Call, request: Any) -> Values:
     return {"topics": topics, "next_cursor": cursor}
 
 
+def _cursor_fits(cursor: Any, names: list[str]) -> bool:
+    """Whether the cursor can be one of ours: within the topics that are asked for."""
+    if cursor is None:
+        return True
+    return cursor.partition_index >= 0 and (not names or cursor.topic_name <= names[-1])
+
+
 def _describe(topic: Topic, first: int, last: int) -> dict[str, Any]:
     return {
         "error_code": 0,
         "name": topic.name,
         "topic_id": topic.id,
         "is_internal": topic.internal,
+        "topic_authorized_operations": TOPIC_OPERATIONS,
         "partitions": [
             {
                 "error_code": 0,

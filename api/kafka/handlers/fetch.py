@@ -11,30 +11,36 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import code_of, milliseconds, topic_fields, topic_of
+from tidelog.api.kafka.lookups import (
+    code_of,
+    leader_epoch_error,
+    milliseconds,
+    topic_fields,
+    topic_of,
+)
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Fetched, Partition
 from tidelog.broker.waiting import DataWaiter
-from tidelog.storage.errors import StorageError
+from tidelog.storage.errors import OffsetOutOfRange, StorageError
 
-_FENCED_LEADER_EPOCH, _UNKNOWN_LEADER_EPOCH = 74, 75
 _FETCH_SESSION_ID_NOT_FOUND = 70
+_INITIAL_EPOCH, _FINAL_EPOCH = 0, -1
 _RESPONSE_OVERHEAD = 1024
 
 
 class _Asked(NamedTuple):
-    """One partition of the request; ``partition`` None where ``error`` says why."""
+    """One partition of the request; ``partition`` None where ``answer`` is known unread."""
 
     entry: Any
     topic: Any
     partition: Partition | None
-    error: int
+    answer: dict[str, Any]
 
 
 def handle(call: Call, request: Any) -> Values | Coroutine[Any, Any, Values]:
     """Answer at once where that needs no waiting."""
-    if getattr(request, "session_id", 0) != 0:
+    if getattr(request, "session_epoch", _FINAL_EPOCH) not in (_INITIAL_EPOCH, _FINAL_EPOCH):
         return {"error_code": _FETCH_SESSION_ID_NOT_FOUND}
     asked = [_look_up(call, topic, entry) for topic in request.topics for entry in topic.partitions]
     answers: list[dict[str, Any]] = []
@@ -49,14 +55,33 @@ def _look_up(call: Call, topic: Any, entry: Any) -> _Asked:
     try:
         partition = topic_of(call, topic, "topic").partition(entry.partition)
     except BrokerError as error:
-        return _Asked(entry, topic, None, code_of(error))
-    epoch = getattr(entry, "current_leader_epoch", -1)
-    code = 0
-    if epoch > partition.leader_epoch:
-        code = _UNKNOWN_LEADER_EPOCH
-    elif 0 <= epoch < partition.leader_epoch:
-        code = _FENCED_LEADER_EPOCH
-    return _Asked(entry, topic, None if code else partition, code)
+        return _Asked(entry, topic, None, _error(entry, code_of(error)))
+    code = leader_epoch_error(partition, getattr(entry, "current_leader_epoch", -1))
+    if code:
+        return _Asked(entry, topic, None, _error(entry, code))
+    last_epoch = getattr(entry, "last_fetched_epoch", -1)
+    if last_epoch >= 0:
+        try:
+            diverged = _diverged(partition, entry, last_epoch)
+        except OffsetOutOfRange as error:
+            return _Asked(entry, topic, None, _error(entry, code_of(error)))
+        if diverged is not None:
+            return _Asked(entry, topic, None, diverged)
+    return _Asked(entry, topic, partition, {})
+
+
+def _diverged(partition: Partition, entry: Any, last_epoch: int) -> dict[str, Any] | None:
+    """Where the log left what the client has read (KIP-595), None where it did not.
+
+    Raises OffsetOutOfRange for an epoch or an offset that the log does not have.
+    """
+    epoch, end = partition.log.epochs.end_offset_of(last_epoch, partition.end_offset)
+    if epoch < 0 or entry.fetch_offset < partition.start_offset:
+        raise OffsetOutOfRange(entry.fetch_offset, partition.start_offset, partition.end_offset)
+    if epoch == last_epoch and end >= entry.fetch_offset:
+        return None
+    nothing = partition.nothing_at(partition.end_offset)
+    return {**_answer(entry, nothing), "diverging_epoch": {"epoch": epoch, "end_offset": end}}
 
 
 def _budget(call: Call, request: Any) -> int:
@@ -78,7 +103,7 @@ def _read_now(call: Call, request: Any, asked: list[_Asked], answers: list[dict[
     budget, taken = _budget(call, request), 0
     for one in asked:
         if one.partition is None:
-            answers.append(_error(one, one.error))
+            answers.append(one.answer)
             continue
         room = _room(budget, one, taken)
         try:
@@ -89,10 +114,10 @@ def _read_now(call: Call, request: Any, asked: list[_Asked], answers: list[dict[
             else:
                 fetched = one.partition.nothing_at(one.entry.fetch_offset)
         except StorageError as error:
-            answers.append(_error(one, code_of(error)))
+            answers.append(_error(one.entry, code_of(error)))
             continue
         taken += fetched.size
-        answers.append(_answer(one, fetched))
+        answers.append(_answer(one.entry, fetched))
     return True
 
 
@@ -109,7 +134,7 @@ async def _read_all(call: Call, request: Any, asked: list[_Asked]) -> list[dict[
     answers = []
     for one in asked:
         if one.partition is None:
-            answers.append(_error(one, one.error))
+            answers.append(one.answer)
             continue
         room = _room(budget, one, taken)
         try:
@@ -118,10 +143,10 @@ async def _read_all(call: Call, request: Any, asked: list[_Asked]) -> list[dict[
             else:
                 fetched = one.partition.nothing_at(one.entry.fetch_offset)
         except StorageError as error:
-            answers.append(_error(one, code_of(error)))
+            answers.append(_error(one.entry, code_of(error)))
             continue
         taken += fetched.size
-        answers.append(_answer(one, fetched))
+        answers.append(_answer(one.entry, fetched))
     return answers
 
 
@@ -166,14 +191,14 @@ def _is_enough(request: Any, answers: list[dict[str, Any]]) -> bool:
     return (
         not answers
         or milliseconds(request.max_wait) <= 0
-        or any(answer["error_code"] for answer in answers)
+        or any(answer["error_code"] or "diverging_epoch" in answer for answer in answers)
         or _size(answers) >= request.min_bytes
     )
 
 
-def _answer(one: _Asked, fetched: Fetched) -> dict[str, Any]:
+def _answer(entry: Any, fetched: Fetched) -> dict[str, Any]:
     return {
-        "partition_index": one.entry.partition,
+        "partition_index": entry.partition,
         "error_code": 0,
         "high_watermark": fetched.high_watermark,
         "last_stable_offset": fetched.last_stable_offset,
@@ -182,9 +207,9 @@ def _answer(one: _Asked, fetched: Fetched) -> dict[str, Any]:
     }
 
 
-def _error(one: _Asked, code: int) -> dict[str, Any]:
+def _error(entry: Any, code: int) -> dict[str, Any]:
     return {
-        "partition_index": one.entry.partition,
+        "partition_index": entry.partition,
         "error_code": code,
         "high_watermark": -1,
         "records": (),

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.kafka.config_fields import DELETE_OPERATION, misused_resources
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import InvalidSetting
 from tidelog.broker.settings import find
+from tidelog.broker.topic_name import check_topic_name
 from tidelog.broker.topic_settings import TOPIC_SETTINGS, TopicSettings
 
-_SET, _DELETE, _APPEND, _SUBTRACT = range(4)
-_TOPIC = 2
+_SET, _APPEND, _SUBTRACT = 0, 2, 3
 _INVALID_REQUEST = 42
 
 
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each resource; all changes of a resource or none."""
     answers = []
+    misused = misused_resources(request.resources)
     for resource in request.resources:
-        code, message = await _alter(call, resource, request.validate_only)
+        reason = misused.get((resource.resource_type, resource.resource_name))
+        if reason is None:
+            code, message = await _alter(call, resource, request.validate_only)
+        else:
+            code, message = _INVALID_REQUEST, reason
         answers.append(
             {
                 "error_code": code,
@@ -33,12 +39,8 @@ async def handle(call: Call, request: Any) -> Values:
 
 
 async def _alter(call: Call, resource: Any, validate_only: bool) -> tuple[int, str | None]:
-    if resource.resource_type != _TOPIC:
-        return _INVALID_REQUEST, "only settings of topics can be changed while the broker runs"
-    names = [config.name for config in resource.configs]
-    if len(set(names)) < len(names):
-        return _INVALID_REQUEST, "a setting stands twice in the request"
     try:
+        check_topic_name(resource.resource_name)
         topic = call.broker.topic(resource.resource_name)
         changes = {config.name: _changed(topic.settings, config) for config in resource.configs}
         await call.broker.alter_topic(topic.name, changes, validate_only=validate_only)
@@ -50,11 +52,9 @@ async def _alter(call: Call, resource: Any, validate_only: bool) -> tuple[int, s
 def _changed(settings: TopicSettings, config: Any) -> str | None:
     """The new text of a setting, None to reset it. Raises InvalidSetting."""
     name, value = config.name, config.value
-    setting = find(TOPIC_SETTINGS, name, value)
-    if config.config_operation == _DELETE:
+    if config.config_operation == DELETE_OPERATION:
         return None
-    if value is None:
-        raise InvalidSetting(name, value, "a value is needed")
+    setting = find(TOPIC_SETTINGS, name, value)
     if config.config_operation == _SET:
         return str(value)
     if setting.kind != "list":

@@ -13,19 +13,18 @@ from tidelog.api.kafka.peer import Call
 
 _TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 _INVALID_REQUEST = 42
-_EPOCH_MAX = 2**15 - 2
 
 
 async def handle(call: Call, request: Any) -> Values:
-    """A new id, or the next epoch of the one the producer has."""
+    """Always a new id: epochs of one that is known belong to transactions."""
     none = {"producer_id": -1, "producer_epoch": -1}
     if request.transactional_id is not None:
         empty = not request.transactional_id
         code = _INVALID_REQUEST if empty else _TRANSACTIONAL_ID_AUTHORIZATION_FAILED
         return {"error_code": code, **none}
     known, epoch = getattr(request, "producer_id", -1), getattr(request, "producer_epoch", -1)
-    if known >= 0 and 0 <= epoch < _EPOCH_MAX:
-        return {"producer_id": known, "producer_epoch": epoch + 1}
+    if (known < 0) != (epoch < 0):
+        return {"error_code": _INVALID_REQUEST, **none}
     try:
         producer_id = await call.broker.allocate_producer_id()
     except Exception as error:

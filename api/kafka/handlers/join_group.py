@@ -57,7 +57,7 @@ def _join(call: Call, request: Any) -> JoinRequest:
         client_id=call.client_id,
         client_host=f"/{call.peer.host}",
         session_timeout_ms=session_timeout_ms,
-        rebalance_timeout_ms=-1 if rebalance is None else milliseconds(rebalance),
+        rebalance_timeout_ms=(session_timeout_ms if rebalance is None else milliseconds(rebalance)),
         protocol_type=request.protocol_type,
         protocols=tuple((entry.name, bytes(entry.metadata)) for entry in request.protocols),
         require_known_member_id=call.version >= 4,

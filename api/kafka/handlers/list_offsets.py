@@ -1,7 +1,8 @@
-"""ListOffsets, 1-11: latest (-1), earliest (-2), of the largest timestamp (-3), or by time.
+"""ListOffsets, 1-11: latest (-1), earliest (-2), of the largest time (-3, from 7), or by time.
 
-Without tiered storage the earliest local offset (-4) is the earliest, and there is no latest
-tiered one (-5, -6).
+Without tiered storage the earliest local offset (-4, from version 8) is the earliest, and there is
+no latest tiered (-5, from 9) nor earliest pending upload (-6, from 11). Any other negative time is
+no version's.
 """
 
 from __future__ import annotations
@@ -9,11 +10,22 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.lookups import code_of, leader_epoch_error
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.partition import Partition
 
 _LATEST, _EARLIEST, _LARGEST, _EARLIEST_LOCAL = -1, -2, -3, -4
+_LATEST_TIERED, _EARLIEST_PENDING_UPLOAD = -5, -6
+_FROM_VERSION = {
+    _LATEST: 1,
+    _EARLIEST: 1,
+    _LARGEST: 7,
+    _EARLIEST_LOCAL: 8,
+    _LATEST_TIERED: 9,
+    _EARLIEST_PENDING_UPLOAD: 11,
+}
+_UNSUPPORTED_VERSION = 35
+_NEVER = 2**15
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -27,11 +39,17 @@ async def handle(call: Call, request: Any) -> Values:
 
 async def _answer(call: Call, topic: str, entry: Any) -> dict[str, Any]:
     index = {"partition_index": entry.partition_index}
+    nothing = {**index, "timestamp": -1, "offset": -1}
+    if entry.timestamp < 0 and call.version < _FROM_VERSION.get(entry.timestamp, _NEVER):
+        return {**nothing, "error_code": _UNSUPPORTED_VERSION}
     try:
         partition = call.broker.topic(topic).partition(entry.partition_index)
+        code = leader_epoch_error(partition, getattr(entry, "current_leader_epoch", -1))
+        if code:
+            return {**nothing, "error_code": code}
         offset, timestamp = await _find(partition, entry.timestamp)
     except Exception as error:
-        return {**index, "error_code": code_of(error), "timestamp": -1, "offset": -1}
+        return {**nothing, "error_code": code_of(error)}
     epoch = partition.leader_epoch if offset >= 0 else -1
     return {**index, "timestamp": timestamp, "offset": offset, "leader_epoch": epoch}
 

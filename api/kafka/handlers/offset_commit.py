@@ -8,8 +8,10 @@ from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, topic_fields, topic_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
-from tidelog.consumer_groups.errors import GroupError
+from tidelog.consumer_groups.errors import GroupError, IllegalGeneration, UnknownGroup
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
+
+_UNKNOWN_GROUP_FROM = 9
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -39,6 +41,11 @@ async def handle(call: Call, request: Any) -> Values:
             generation=request.generation_id_or_member_epoch,
             instance_id=getattr(request, "group_instance_id", None),
         )
+    except UnknownGroup as error:
+        older: GroupError = IllegalGeneration(
+            request.group_id, request.generation_id_or_member_epoch, -1
+        )
+        failed = dict.fromkeys(offsets, error if call.version >= _UNKNOWN_GROUP_FROM else older)
     except GroupError as error:
         failed = dict.fromkeys(offsets, error)
     for number, name in names.items():

@@ -8,23 +8,33 @@ from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
-from tidelog.consumer_groups.errors import GroupError, GroupSubscribed
+from tidelog.consumer_groups.errors import GroupError, GroupSubscribed, InvalidGroupId
 
 
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each partition; one error where the group itself is refused."""
+    if not request.group_id:
+        return {"error_code": code_of(InvalidGroupId(request.group_id))}
     topics = []
     for topic in request.topics:
         indexes = [entry.partition_index for entry in topic.partitions]
-        code = 0
+        codes = {index: _code(call, topic.name, index) for index in indexes}
+        known = [index for index, code in codes.items() if not code]
         try:
-            for index in indexes:
-                call.broker.topic(topic.name).partition(index)
-            await call.coordinator.delete_offsets(request.group_id, topic.name, indexes)
-        except (GroupSubscribed, BrokerError) as error:
-            code = code_of(error)
+            await call.coordinator.delete_offsets(request.group_id, topic.name, known)
+        except GroupSubscribed as error:
+            codes.update(dict.fromkeys(known, code_of(error)))
         except GroupError as error:
             return {"error_code": code_of(error)}
-        partitions = [{"partition_index": index, "error_code": code} for index in indexes]
+        partitions = [{"partition_index": index, "error_code": codes[index]} for index in codes]
         topics.append({"name": topic.name, "partitions": partitions})
     return {"error_code": 0, "topics": topics}
+
+
+def _code(call: Call, topic: str, index: int) -> int:
+    """The error of a partition that there is not."""
+    try:
+        call.broker.topic(topic).partition(index)
+    except BrokerError as error:
+        return code_of(error)
+    return 0

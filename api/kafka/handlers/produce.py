@@ -20,8 +20,14 @@ from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import InvalidTopicName
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
-from tidelog.storage.errors import CorruptBatch, InvalidRecord, UnsupportedCodec
-from tidelog.storage.record_batch import HEADER_SIZE, MAGIC
+from tidelog.storage.errors import (
+    BatchTooLarge,
+    CorruptBatch,
+    InvalidRecord,
+    InvalidTimestamp,
+    UnsupportedCodec,
+)
+from tidelog.storage.record_batch import HEADER_SIZE, MAGIC, BatchHeader
 from tidelog.storage.record_batch import read_header as read_batch_header
 
 _INT16 = struct.Struct(">h")
@@ -30,6 +36,7 @@ _ACKS_TIMEOUT = struct.Struct(">hi")
 _INVALID_REQUIRED_ACKS = 21
 _TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 _ZSTD, _ZSTD_FROM = 4, 7
+_MAGIC_AT = 16
 
 
 class Place(NamedTuple):
@@ -150,32 +157,45 @@ def _topic_answer(topic: str | uuid.UUID, answers: list[dict[str, Any]]) -> dict
     return {**named, "partition_responses": answers}
 
 
-def _refusal(place: Place, code: int, message: str | None = None) -> dict[str, Any]:
+def _refusal(place: Place, code: int) -> dict[str, Any]:
     return {
         "index": place.partition,
         "error_code": code,
         "base_offset": -1,
         "log_append_time": NO_TIMESTAMP,
         "log_start_offset": -1,
-        "error_message": message,
     }
+
+
+def _failure(place: Place, error: Exception, start_offset: int) -> dict[str, Any]:
+    """The answer to records that were refused; it names those that are to blame."""
+    answer = _refusal(place, code_of(error))
+    answer["error_message"] = str(error)
+    if not isinstance(error, CorruptBatch | BatchTooLarge):
+        answer["log_start_offset"] = start_offset
+    if isinstance(error, InvalidRecord | InvalidTimestamp):
+        answer["record_errors"] = [
+            {"batch_index": index, "batch_index_error_message": error.reason}
+            for index in error.indexes
+        ]
+    return answer
 
 
 def _append(
     call: Call, place: Place, waits: list[tuple[dict[str, Any], Partition, int]]
 ) -> dict[str, Any]:
+    start_offset = -1
     try:
         partition = _topic_of(call, place).partition(place.partition)
-        _check(place.records, call.version)
+        header = _check(place.records, call.version)
+        if header.is_transactional:
+            return _refusal(place, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        start_offset = partition.start_offset
+        if header.base_offset:
+            raise InvalidRecord(f"the batch begins at offset {header.base_offset}, not at 0")
         result = partition.append(place.records)
-    except InvalidRecord as error:
-        refused = [
-            {"batch_index": index, "batch_index_error_message": error.reason}
-            for index in error.indexes
-        ]
-        return {**_refusal(place, code_of(error), str(error)), "record_errors": refused}
     except Exception as error:
-        return _refusal(place, code_of(error), str(error))
+        return _failure(place, error, start_offset)
     answer = {
         "index": place.partition,
         "error_code": 0,
@@ -196,17 +216,22 @@ def _topic_of(call: Call, place: Place) -> Topic:
     return topic
 
 
-def _check(records: memoryview, version: int) -> None:
-    """What Kafka asks of the records of a partition: one batch, of format 2."""
+def _check(records: memoryview, version: int) -> BatchHeader:
+    """What Kafka asks of the records of a partition: one whole batch, of format 2."""
+    if len(records) >= _MAGIC_AT + 1 and records[_MAGIC_AT] < MAGIC:
+        raise InvalidRecord("record formats before 2 are not taken")
     if len(records) < HEADER_SIZE:
-        if len(records) >= 17 and records[16] < MAGIC:
-            raise CorruptBatch("record formats before 2 are not taken")
         raise InvalidRecord("there is no record batch")
     header = read_batch_header(records)
-    if header.magic == MAGIC and header.size < len(records):
+    if header.size < HEADER_SIZE:
+        raise CorruptBatch(f"length {header.length} is too small")
+    if header.size > len(records):
+        raise InvalidRecord("the record batch is not whole")
+    if header.size < len(records):
         raise InvalidRecord("a produce request has one record batch for a partition")
     if header.codec == _ZSTD and version < _ZSTD_FROM:
         raise UnsupportedCodec(_ZSTD)
+    return header
 
 
 async def _flushed(values: Values, waits: list[tuple[dict[str, Any], Partition, int]]) -> Values:

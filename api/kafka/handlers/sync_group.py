@@ -10,9 +10,16 @@ from tidelog.api.kafka.peer import Call
 from tidelog.consumer_groups.errors import GroupError
 from tidelog.consumer_groups.membership import SyncRequest
 
+_NAMES_FROM = 5
+_INCONSISTENT_GROUP_PROTOCOL = 23
+
 
 async def handle(call: Call, request: Any) -> Values:
     """Waits for the leader."""
+    protocol_type = getattr(request, "protocol_type", None)
+    protocol = getattr(request, "protocol_name", None)
+    if call.version >= _NAMES_FROM and (protocol_type is None or protocol is None):
+        return {"error_code": _INCONSISTENT_GROUP_PROTOCOL}
     try:
         reply = await call.coordinator.sync(
             SyncRequest(
@@ -20,8 +27,8 @@ async def handle(call: Call, request: Any) -> Values:
                 generation=request.generation_id,
                 member_id=request.member_id,
                 instance_id=getattr(request, "group_instance_id", None),
-                protocol_type=getattr(request, "protocol_type", None),
-                protocol=getattr(request, "protocol_name", None),
+                protocol_type=protocol_type,
+                protocol=protocol,
                 assignments={
                     entry.member_id: bytes(entry.assignment) for entry in request.assignments
                 },
