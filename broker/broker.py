@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.catalog import Catalog, TopicRow
 from tidelog.broker.clock import Clock
+from tidelog.broker.compaction import Compaction
 from tidelog.broker.errors import (
     InvalidPartitions,
     ShuttingDown,
@@ -88,8 +89,10 @@ class Broker:
             fsync=settings["flush.mode"] == "fsync", on_progress=self.store.save_soon
         )
         self._readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
+        self.sealed = asyncio.Event()
+        """Set when a compacted log has sealed a segment."""
         self._services = PartitionServices(
-            self.cache, self.commit, self._readers, self.store, self.clock
+            self.cache, self.commit, self._readers, self.store, self.clock, self.sealed
         )
         self._catalog: Catalog | None = None
         self._topics: dict[str, Topic] = {}
@@ -99,6 +102,7 @@ class Broker:
         self._changing = asyncio.Lock()
         self._producer_ids: range = range(0)
         self.housekeeping = Housekeeping(self)
+        self.compaction = Compaction(self)
         self.committed_offset: CommittedOffset = lambda group, topic, partition: None
 
     # Starting and stopping
@@ -134,6 +138,7 @@ class Broker:
             await asyncio.to_thread(self.store.abandon)
             raise
         self.housekeeping.start()
+        self.compaction.start()
 
     async def _finish_deletions(self, rows: list[TopicRow]) -> None:
         for row in rows:
@@ -159,6 +164,7 @@ class Broker:
         Raises the first error that kept a log from being closed; the mark is missing then.
         """
         self.stop_waiting()
+        await self.compaction.stop()
         await self.housekeeping.stop()
         async with self._changing:
             self.store.cancel_timers()
@@ -312,6 +318,7 @@ class Broker:
         self.store.forget(name)
         await self.store.save_start_offsets()
         await self.store.save_recovery_points()
+        await self.store.save_cleaned_offsets()
         return await self.store.in_thread(lambda: self.store.retire(name, range(partitions)))
 
     def _topic(

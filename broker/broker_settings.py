@@ -86,6 +86,15 @@ _LOGS = (
         "Age at which a record must be compacted, ms.",
         1,
     ),
+    _long("log.cleaner.backoff.ms", 15_000, "Longest time between two compaction passes, ms."),
+    _long("log.cleaner.dedupe.buffer.size", 128 * _MIB, "Memory for compaction's keys.", _MIB),
+    Setting(
+        "log.cleaner.io.max.bytes.per.second",
+        "double",
+        "52428800",
+        "What compaction may read and write, bytes a second.",
+        1024,
+    ),
     Setting(
         "log.cleaner.min.cleanable.ratio",
         "double",

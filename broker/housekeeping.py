@@ -74,9 +74,8 @@ class Housekeeping:
         if base_offset != log.active.base_offset:
             since_ms = now_ms
         self._active_since[log] = log.active.base_offset, since_ms
-        if log.active.size and now_ms - since_ms > log.settings.segment_ms:
-            log.roll()
-            self._broker.commit.flush_soon(log)
+        if log.active.size and now_ms - since_ms > log.settings.roll_ms:
+            partition.seal()
 
     async def _snapshot(self, partition: Partition) -> None:
         """Keep short what recovery must read to know the producers."""

@@ -59,6 +59,8 @@ class LogStore:
         if self.directory.disk.is_directory(place.directory):
             known = self.directory.last_known(topic, partition)
             log = open_log(place, settings, known, self._clock.now_ms())
+            cleaned_offset = self.directory.cleaned_offset(topic, partition)
+            log.cleaned_offset = cleaned_offset if cleaned_offset <= log.end_offset else 0
         else:
             log = create_log(place, topic_id, settings)
         self.logs[topic, partition] = log
@@ -153,6 +155,11 @@ class LogStore:
             if log.start_offset > log.segments[0].base_offset
         }
         await self.in_thread(lambda: self.directory.save_start_offsets(starts))
+
+    async def save_cleaned_offsets(self) -> None:
+        """Write down how far compaction has come."""
+        cleaned = {key: log.cleaned_offset for key, log in self.logs.items() if log.cleaned_offset}
+        await self.in_thread(lambda: self.directory.save_cleaned_offsets(cleaned))
 
     # Removing
 

@@ -55,6 +55,7 @@ class PartitionServices:
     readers: Executor
     store: LogStore
     clock: Clock
+    sealed: asyncio.Event
 
 
 class Partition:
@@ -141,8 +142,18 @@ class Partition:
             for waiter in tuple(self._waiters):
                 waiter.data_arrived(size)
         if len(log.segments) != segments:
-            self._services.commit.flush_soon(log)
+            self._rolled()
         return result
+
+    def seal(self) -> None:
+        """Begin a new segment, so that what the old one holds can be compacted. Raises DiskFull."""
+        self.log.roll()
+        self._rolled()
+
+    def _rolled(self) -> None:
+        self._services.commit.flush_soon(self.log)
+        if self.log.settings.compact:
+            self._services.sealed.set()
 
     async def flushed(self, next_offset: int) -> None:
         """Return when everything below ``next_offset`` is on stable storage (acks=all).
@@ -182,7 +193,8 @@ class Partition:
         data, next_offset = found
         if not len(data):
             return self._fetched([], next_offset, offset)
-        base_offset = read_header(data).base_offset
+        # Where compaction left a gap, the first batch begins after what was asked for.
+        base_offset = min(offset, read_header(data).base_offset)
         self._services.cache.put(self.log_id, base_offset, next_offset, data, token=token)
         return self._fetched([data], next_offset, offset)
 

@@ -30,6 +30,10 @@ OFFSETS_TOPIC = "__consumer_offsets"
 _BATCH_BYTES = 512 * 1024
 _READ_BYTES = 256 * 1024
 _MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+_ACTIVE_BYTES = 1024 * 1024
+"""Less than this is not worth a segment."""
+_TOMBSTONE_MS = 60 * 60 * 1000
+_DELETE_DELAY_MS = 1000
 
 Records = Sequence[StateRecord]
 Apply = Callable[[StateRecord], None]
@@ -123,6 +127,9 @@ class OffsetsTopic:
             "compression.type": "producer",
             "segment.bytes": str(self._settings.offsets_segment_bytes),
             "max.message.bytes": str(_MESSAGE_BYTES_MAX),
+            "min.cleanable.dirty.ratio": "0.4",
+            "delete.retention.ms": str(_TOMBSTONE_MS),
+            "file.delete.delay.ms": str(_DELETE_DELAY_MS),
         }
         partitions = self._settings.offsets_partitions
         failure: Exception | None = None
@@ -237,6 +244,8 @@ class _Writer:
             now_ms = self._now_ms()
             batch = encode_batch([(now_ms, key, value, ()) for key, value in encoded])
             try:
+                if self._is_long():
+                    self._partition.seal()
                 self._partition.append(batch)
             except (StorageError, BrokerError) as error:
                 _finish(dones, error)
@@ -244,6 +253,12 @@ class _Writer:
             for record in chunk:
                 self._apply(record)
         self._appended += dones
+
+    def _is_long(self) -> bool:
+        """Whether what cannot be compacted yet is as much as all the rest."""
+        log = self._partition.log
+        size = log.active.size
+        return size > _ACTIVE_BYTES and size > log.size_bytes - size
 
 
 def _finish(dones: list[Done], error: Exception | None) -> None:

@@ -34,6 +34,7 @@ class DataDirectory:
             self.cluster_id = self._read_or_write_meta(node_id)
             self._known_points = self._read_checkpoint(file_names.RECOVERY_POINTS)
             self._known_starts = self._read_checkpoint(file_names.START_OFFSETS)
+            self._known_cleaned = self._read_checkpoint(file_names.CLEANER_OFFSETS)
             marker = join(path, file_names.CLEAN_SHUTDOWN)
             self.was_clean = disk.exists(marker)
             if self.was_clean:
@@ -82,6 +83,15 @@ class DataDirectory:
     def save_start_offsets(self, offsets: Offsets) -> None:
         """Replace the checkpoint of start offsets that lie above their first segment's base."""
         path = join(self.path, file_names.START_OFFSETS)
+        self.disk.write_atomically(path, encode_checkpoint(offsets))
+
+    def cleaned_offset(self, topic: str, partition: int) -> int:
+        """Below it the checkpoint calls a compacted log clean."""
+        return self._known_cleaned.get((topic, partition), 0)
+
+    def save_cleaned_offsets(self, offsets: Offsets) -> None:
+        """Replace the checkpoint of offsets below which compacted logs are clean."""
+        path = join(self.path, file_names.CLEANER_OFFSETS)
         self.disk.write_atomically(path, encode_checkpoint(offsets))
 
     def space(self) -> Space:

@@ -39,6 +39,7 @@ from tidelog.storage.record_batch import (
     stamp,
     stamp_append_time,
 )
+from tidelog.storage.retirement import retire
 from tidelog.storage.segment import (
     AppendedBatch,
     Segment,
@@ -111,6 +112,8 @@ class Log:
         self.epochs = state.epochs
         self.producers = state.producers
         self.cuts = state.cuts
+        self.cleaned_offset = 0
+        """Compaction has read everything below it."""
         self.writes_stopped: str | None = None
         self._unsynced = self._not_durable(self.segments[:-1])
         self._rolls = 0
@@ -215,7 +218,7 @@ class Log:
         if active.size + size > settings.segment_bytes or active.is_index_full(last_offset):
             return True
         newest = max(header.max_timestamp for header in headers)
-        return newest - active.first_timestamp > settings.segment_ms
+        return newest - active.first_timestamp > settings.roll_ms
 
     def roll(self) -> None:
         """Seal the active segment and begin another. Raises DiskFull; then nothing changed."""
@@ -386,11 +389,7 @@ class Log:
             # Another list, because readers in threads may be searching this one.
             self.segments = self.segments[1:]
             self._unsynced = [other for other in self._unsynced if other is not segment]
-            for suffix in (file_names.LOG, file_names.OFFSET_INDEX, file_names.TIME_INDEX):
-                path = segment.path(suffix)
-                if place.disk.exists(path):
-                    place.disk.rename(path, path + file_names.DELETED)
-                    doomed.append(path + file_names.DELETED)
+            doomed += retire(segment, place.disk, place.opened)
         self.start_offset = max(self.start_offset, self.segments[0].base_offset)
         return doomed
 

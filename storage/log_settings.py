@@ -34,6 +34,11 @@ class LogSettings:
     delete_retention_ms: int = _DAY_MS
 
     @property
+    def roll_ms(self) -> int:
+        """Age at which a segment is sealed; compaction must see it before its lag has passed."""
+        return min(self.segment_ms, self.max_compaction_lag_ms) if self.compact else self.segment_ms
+
+    @property
     def append_time(self) -> bool:
         """Whether records get the broker's time instead of their own."""
         return self.timestamp_type == "LogAppendTime"

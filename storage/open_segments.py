@@ -29,3 +29,8 @@ class OpenSegments:
             self._segments.move_to_end(segment)
             while len(self._segments) > self._limit:
                 self._segments.popitem(last=False)[0].close_files()
+
+    def forget(self, segment: ClosableSegment) -> None:
+        """Hold on no longer to a segment that its log has dropped, so that its space is freed."""
+        with self._lock:
+            self._segments.pop(segment, None)

@@ -53,6 +53,7 @@ CODEC_MASK = 0x07
 LOG_APPEND_TIME = 0x08
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
+DELETE_HORIZON = 0x40
 MAX_SEQUENCE = 2**31 - 1
 DECODED_BYTES_MAX = 256 * 1024 * 1024
 """Default bound of what one batch may decompress to."""
@@ -119,6 +120,11 @@ class BatchHeader(NamedTuple):
     @property
     def is_control(self) -> bool:
         return bool(self.attributes & CONTROL)
+
+    @property
+    def delete_horizon_ms(self) -> int | None:
+        """When compaction may drop the batch's tombstones; its base timestamp says so."""
+        return self.base_timestamp if self.attributes & DELETE_HORIZON else None
 
     @property
     def last_sequence(self) -> int:
@@ -241,7 +247,7 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
     records: list[Record] = []
     add = records.append
     make = Record._make
-    varint = _read_varint
+    varint = read_varint
     base_offset, base_timestamp = header.base_offset, header.base_timestamp
     end = len(data)
     at = 0
@@ -296,7 +302,7 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
     return records
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """A zigzag varint of up to 64 bits and the position after it."""
     byte = data[at]
     at += 1
@@ -313,16 +319,16 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _read_headers(data: bytes, at: int) -> tuple[tuple[tuple[str, bytes | None], ...], int]:
-    count, at = _read_varint(data, at)
+    count, at = read_varint(data, at)
     if count < 0 or count > len(data):
         raise CorruptBatch(f"header count {count} is impossible")
     headers: list[tuple[str, bytes | None]] = []
     for _ in range(count):
-        size, at = _read_varint(data, at)
+        size, at = read_varint(data, at)
         if size < 0 or at + size > len(data):
             raise CorruptBatch(f"header name length {size} is impossible")
         name = data[at : at + size].decode()
-        size, at = _read_varint(data, at + size)
+        size, at = read_varint(data, at + size)
         value = None
         if size >= 0:
             value = data[at : at + size]
@@ -402,6 +408,15 @@ def encode_batch(
         base_sequence,
         len(records),
     )
+    _CRC.pack_into(batch, 17, crc32c(memoryview(batch)[_CRC_START:]))
+    return batch
+
+
+def assemble(header: BatchHeader, body: Buffer) -> bytearray:
+    """A batch with this header and this body, its length and checksum made right."""
+    batch = bytearray(HEADER_SIZE + len(body))
+    batch[HEADER_SIZE:] = body
+    _HEADER.pack_into(batch, 0, *header._replace(length=len(batch) - SIZE_PREFIX))
     _CRC.pack_into(batch, 17, crc32c(memoryview(batch)[_CRC_START:]))
     return batch
 

@@ -24,6 +24,7 @@ from tidelog.storage.log import Cut, Log, LogPlace, LogState
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.producer_state import ProducerState
 from tidelog.storage.segment import Segment, SegmentEnd
+from tidelog.storage.segment_swap import finish_swaps
 
 _TORN = ".torn" + file_names.CUT
 _DAMAGED = ".damaged" + file_names.CUT
@@ -98,17 +99,15 @@ def _tidy(place: LogPlace) -> dict[str, int]:
     """Remove what an interrupted change left; the files that remain, with their sizes."""
     disk, directory = place.disk, place.directory
     sizes = disk.sizes(directory)
+    if finish_swaps(disk, directory, sizes):
+        sizes = disk.sizes(directory)
     logs = {name.partition(".")[0] for name in sizes if name.endswith(file_names.LOG)}
     for name in list(sizes):
         path = join(directory, name)
-        if name.endswith(file_names.SWAP):
-            disk.rename(path, path.removesuffix(file_names.SWAP))
-            sizes[name.removesuffix(file_names.SWAP)] = sizes.pop(name)
-            continue
         parsed = parse_segment_file_name(name)
         indexes = (file_names.OFFSET_INDEX, file_names.TIME_INDEX)
         orphan = parsed and parsed[1] in indexes and name.partition(".")[0] not in logs
-        if orphan or name.endswith((file_names.DELETED, file_names.CLEANED, ".tmp")):
+        if orphan or name.endswith((file_names.DELETED, ".tmp")):
             disk.remove(path)
             del sizes[name]
     return sizes

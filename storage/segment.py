@@ -83,6 +83,8 @@ class Segment:
         self._bytes_since_entry = 0
         self._files: _Files | None = None
         self.indexes_synced = True
+        self.pinned = False
+        """Whether the files stay open: their names will belong to another segment."""
         self._first_timestamp: int | None = None
         self._largest: tuple[int, int] | None = None
         self._hints: dict[int, int] = {}
@@ -130,7 +132,9 @@ class Segment:
     def close_files(self) -> None:
         """Let go of the files; a reader that holds them goes on."""
         files = self._files
-        if files and not files.offset_index.unstored and not files.time_index.unstored:
+        if self.pinned or files is None:
+            return
+        if not files.offset_index.unstored and not files.time_index.unstored:
             self._files = None
 
     def save_indexes(self) -> None:
@@ -356,7 +360,7 @@ class Segment:
         largest = self._largest_indexed(files)
         self._bytes_since_entry = self.size - start
         for batch in self.scan(start):
-            if batch.header.max_timestamp > largest[0]:
+            if batch.header.record_count and batch.header.max_timestamp > largest[0]:
                 largest = (batch.header.max_timestamp, batch.header.last_offset)
         self._largest = largest
 
@@ -372,7 +376,7 @@ class Segment:
         since = position - (0 if last is None else last[1])
         for batch in scan(files.log, position, files.log.size, check=check):
             header = batch.header
-            if header.max_timestamp > largest[0]:
+            if header.record_count and header.max_timestamp > largest[0]:
                 largest = (header.max_timestamp, header.last_offset)
             if since > self._interval:
                 files.offset_index.append(header.last_offset, batch.position)
