@@ -17,6 +17,7 @@ A test module::
 
     from kafka import KafkaConsumer, KafkaProducer
 
+
     def test_round_trip(tidelog_broker, tidelog_topic):
         with KafkaProducer(bootstrap_servers=tidelog_broker.kafka) as producer:
             producer.send(tidelog_topic, b"hello")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import textwrap
 
 import pytest
-
-from tidelog.api import pytest_plugin
 
 pytest_plugins = ["pytester"]
 
@@ -17,17 +13,6 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run the tests that were made, without plugins that only cost time here."""
     unused = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
     return pytester.runpytest_subprocess(*unused, *arguments)
-
-
-def documented_example() -> str:
-    """The test module in the plugin's docstring."""
-    _, _, example = (inspect.getdoc(pytest_plugin) or "").partition("A test module::\n")
-    return textwrap.dedent(example)
-
-
-def test_the_example_of_the_documentation_passes(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(documented_example())
-    run(pytester, "-W", "ignore::DeprecationWarning").assert_outcomes(passed=1)
 
 
 def test_nothing_of_the_broker_comes_into_the_tests(pytester: pytest.Pytester) -> None:

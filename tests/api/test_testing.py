@@ -1,59 +1,25 @@
-"""``TidelogBroker``: started, used from unittest and asyncio, and gone afterwards."""
+"""``TidelogBroker``: used as the README shows, started, stopped, abandoned, misused."""
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import select
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
 
+from tidelog.api import pytest_plugin
 from tidelog.api.testing import BrokerNotStarted, TidelogBroker
 
-UNITTEST = """
-import unittest
-from confluent_kafka import Consumer, Producer
-from tidelog.api.testing import TidelogBroker
-
-class RoundTrip(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.broker = cls.enterClassContext(TidelogBroker())
-
-    def test_round_trip(self):
-        topic = self.broker.create_topic("orders")
-        producer = Producer({"bootstrap.servers": self.broker.kafka})
-        producer.produce(topic, b"hello")
-        producer.flush()
-        settings = {"group.id": "readers", "auto.offset.reset": "earliest"}
-        consumer = Consumer({"bootstrap.servers": self.broker.kafka, **settings})
-        consumer.subscribe([topic])
-        self.assertEqual(consumer.poll(30).value(), b"hello")
-        consumer.close()
-"""
-
-ASYNCIO = """
-import asyncio
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from tidelog.api.testing import TidelogBroker
-
-async def round_trip(broker):
-    topic = broker.create_topic("orders")
-    async with AIOKafkaProducer(bootstrap_servers=broker.kafka) as producer:
-        await producer.send_and_wait(topic, b"hello")
-    async with AIOKafkaConsumer(
-        topic, bootstrap_servers=broker.kafka, auto_offset_reset="earliest"
-    ) as consumer:
-        assert (await consumer.getone()).value == b"hello"
-
-def test_round_trip():
-    with TidelogBroker() as broker:
-        asyncio.run(round_trip(broker))
-"""
-
+ROOT = Path(__file__).resolve().parent.parent.parent
+_, _, _SECTION = ROOT.joinpath("README.md").read_text().partition("## In your tests\n")
+EXAMPLES: list[str] = re.findall(r"^```python\n(.*?)^```$", _SECTION, re.MULTILINE | re.DOTALL)[:3]
 ABANDON = """
 import os
 from tidelog.api.testing import TidelogBroker
@@ -66,24 +32,27 @@ os._exit(1)
 """
 
 
-def run(tmp_path: Path, module: str, *command: str) -> None:
-    tmp_path.joinpath("test_example.py").write_text(module)
+@pytest.mark.parametrize(("number", "runner"), [(0, "pytest"), (1, "unittest"), (2, "pytest")])
+def test_the_examples_of_the_readme_pass(tmp_path: Path, number: int, runner: str) -> None:
+    tmp_path.joinpath("test_example.py").write_text(EXAMPLES[number])
+    quiet = {"PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", runner, "test_example.py"]
     result = subprocess.run(
-        [sys.executable, "-m", *command, "test_example.py"],
+        command,
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, **quiet},
     )
-    assert result.returncode == 0, result.stdout + result.stderr
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    assert "1 passed" in said or "Ran 1 test" in said
 
 
-def test_with_unittest(tmp_path: Path) -> None:
-    run(tmp_path, UNITTEST, "unittest")
-
-
-def test_with_asyncio(tmp_path: Path) -> None:
-    run(tmp_path, ASYNCIO, "pytest")
+def test_the_plugin_documents_the_same_example() -> None:
+    _, _, example = (inspect.getdoc(pytest_plugin) or "").partition("A test module::\n\n")
+    assert textwrap.dedent(example).strip() == EXAMPLES[0].strip()
 
 
 def test_a_temporary_directory_goes_and_a_given_one_stays(tmp_path: Path) -> None:
