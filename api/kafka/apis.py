@@ -62,6 +62,8 @@ APIS = {
         Api(44, "incremental_alter_configs", 0, 1, 1),
         Api(47, "offset_delete", 0, 0, _NEVER),
         Api(60, "describe_cluster", 0, 2, 0),
+        Api(68, "consumer_group_heartbeat", 0, 1, 0),
+        Api(69, "consumer_group_describe", 0, 1, 0),
         Api(75, "describe_topic_partitions", 0, 0, 0),
     )
 }

@@ -1,6 +1,6 @@
 """DescribeGroups, 0-6: members and assignments of classic groups.
 
-A group that is not there is Dead; from version 6 it is an error.
+A group that is not there, or is one of the new protocol, is Dead; from version 6 it is an error.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import GROUP_OPERATIONS, code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.consumer_groups.descriptions import CLASSIC
 from tidelog.consumer_groups.errors import GroupError, UnknownGroup
 
 
@@ -26,6 +27,8 @@ def handle(call: Call, request: Any) -> Values:
 def _describe(call: Call, name: str) -> dict[str, Any]:
     try:
         group = call.coordinator.describe(name)
+        if group.group_type != CLASSIC:
+            raise UnknownGroup(name)
     except UnknownGroup as error:
         code = code_of(error) if call.version >= 6 else 0
         message = str(error) if code else None

@@ -1,4 +1,8 @@
-"""OffsetCommit, 2-10: durable when answered; from version 10 topics go by id."""
+"""OffsetCommit, 2-10: durable when answered; from version 10 topics go by id.
+
+Version 9 is the first that members of the new protocol may use, with their epoch, and that knows
+errors of theirs: an older one hears Kafka's older errors in their place.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, topic_fields, topic_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
-from tidelog.consumer_groups.errors import GroupError, IllegalGeneration, UnknownGroup
+from tidelog.consumer_groups.errors import GroupError, StaleMemberEpoch, UnknownGroup
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
 
-_UNKNOWN_GROUP_FROM = 9
+_NEW_PROTOCOL_VERSION = 9
+_ILLEGAL_GENERATION, _UNSUPPORTED_VERSION = 22, 35
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -32,27 +37,21 @@ async def handle(call: Call, request: Any) -> Values:
                 getattr(entry, "committed_leader_epoch", -1),
                 entry.committed_metadata or "",
             )
-    failed: dict[tuple[str, int], Exception] = {}
+    failed: dict[tuple[str, int], int] = {}
     try:
-        failed = await call.coordinator.commit_each(
+        errors = await call.coordinator.commit_each(
             request.group_id,
             offsets,
             member_id=request.member_id,
             generation=request.generation_id_or_member_epoch,
             instance_id=getattr(request, "group_instance_id", None),
         )
-    except UnknownGroup as error:
-        older: GroupError = IllegalGeneration(
-            request.group_id, request.generation_id_or_member_epoch, -1
-        )
-        failed = dict.fromkeys(offsets, error if call.version >= _UNKNOWN_GROUP_FROM else older)
+        failed = {place: code_of(error) for place, error in errors.items()}
     except GroupError as error:
-        failed = dict.fromkeys(offsets, error)
+        failed = dict.fromkeys(offsets, _refusal_code(call, error))
     for number, name in names.items():
         for entry in request.topics[number].partitions:
-            error_or_none = failed.get((name, entry.partition_index))
-            code = 0 if error_or_none is None else code_of(error_or_none)
-            codes[number, entry.partition_index] = code
+            codes[number, entry.partition_index] = failed.get((name, entry.partition_index), 0)
     return {
         "topics": [
             {
@@ -68,3 +67,12 @@ async def handle(call: Call, request: Any) -> Values:
             for number, topic in enumerate(request.topics)
         ]
     }
+
+
+def _refusal_code(call: Call, error: GroupError) -> int:
+    if call.version < _NEW_PROTOCOL_VERSION:
+        if isinstance(error, UnknownGroup):
+            return _ILLEGAL_GENERATION
+        if isinstance(error, StaleMemberEpoch):
+            return _UNSUPPORTED_VERSION
+    return code_of(error)

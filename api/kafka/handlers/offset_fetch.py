@@ -1,5 +1,6 @@
 """OffsetFetch, 1-10: what groups have committed; several groups from version 8, ids from 10.
 
+From version 9 a member of the new protocol gives its epoch and is refused if that is stale.
 RequireStable (7) has nothing to wait for without transactions.
 """
 
@@ -13,6 +14,7 @@ from tidelog.api.kafka.lookups import code_of, topic_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError
+from tidelog.consumer_groups.membership import UNKNOWN_MEMBER_ID
 from tidelog.consumer_groups.offsets import CommittedOffset
 
 Committed = dict[tuple[str, int], CommittedOffset]
@@ -27,7 +29,11 @@ def handle(call: Call, request: Any) -> Values:
 
 def _group(call: Call, group: Any) -> dict[str, Any]:
     try:
-        committed = call.coordinator.committed(group.group_id)
+        committed = call.coordinator.committed(
+            group.group_id,
+            member_id=getattr(group, "member_id", None) or UNKNOWN_MEMBER_ID,
+            member_epoch=getattr(group, "member_epoch", -1),
+        )
     except GroupError as error:
         return {"group_id": group.group_id, "error_code": code_of(error), "topics": ()}
     asked = group.topics
