@@ -32,6 +32,11 @@ CLUSTER_OPERATIONS = _bits(
     *(_CREATE, _ALTER, _DESCRIBE, _CLUSTER_ACTION),
     *(_DESCRIBE_CONFIGS, _ALTER_CONFIGS, _IDEMPOTENT_WRITE),
 )
+_SECURITY_DISABLED = 54
+NO_ACCESS_CONTROL = {
+    "error_code": _SECURITY_DISABLED,
+    "error_message": "there is no access control",
+}
 _log = logging.getLogger("tidelog.kafka")
 
 

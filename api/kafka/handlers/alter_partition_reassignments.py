@@ -1,0 +1,45 @@
+"""AlterPartitionReassignments, 0-1: a partition may be given to the one broker, which has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+
+_INVALID_REPLICA_ASSIGNMENT, _NO_REASSIGNMENT_IN_PROGRESS = 39, 85
+
+
+def handle(call: Call, request: Any) -> Values:
+    """One answer for each partition."""
+    responses = [
+        {
+            "name": topic.name,
+            "partitions": [_reassign(call, topic.name, asked) for asked in topic.partitions],
+        }
+        for topic in request.topics
+    ]
+    return {
+        "allow_replication_factor_change": getattr(
+            request, "allow_replication_factor_change", True
+        ),
+        "error_code": 0,
+        "responses": responses,
+    }
+
+
+def _reassign(call: Call, topic: str, asked: Any) -> dict[str, Any]:
+    """Null replicas cancel a reassignment; none is ever in progress."""
+    index = {"partition_index": asked.partition_index}
+    here = call.broker.node_id
+    try:
+        call.broker.topic(topic).partition(asked.partition_index)
+    except Exception as error:
+        return {**index, "error_code": code_of(error), "error_message": str(error)}
+    if asked.replicas is None:
+        return {**index, "error_code": _NO_REASSIGNMENT_IN_PROGRESS, "error_message": None}
+    if tuple(asked.replicas) != (here,):
+        message = f"a partition has one replica, on broker {here}"
+        return {**index, "error_code": _INVALID_REPLICA_ASSIGNMENT, "error_message": message}
+    return {**index, "error_code": 0, "error_message": None}

@@ -1,0 +1,38 @@
+"""AlterReplicaLogDirs, 1-2: there is one data directory, and every replica is in it already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.peer import Call
+
+_LOG_DIR_NOT_FOUND = 57
+
+
+def handle(call: Call, request: Any) -> Values:
+    """One answer for each partition, by topic."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for directory in request.dirs:
+        for topic in directory.topics:
+            answers = results.setdefault(topic.name, [])
+            for index in topic.partitions:
+                code = _move(call, topic.name, index, directory.path)
+                answers.append({"partition_index": index, "error_code": code})
+    return {
+        "results": [
+            {"topic_name": name, "partitions": answers} for name, answers in results.items()
+        ]
+    }
+
+
+def _move(call: Call, topic: str, index: int, path: str) -> int:
+    """The error code; a replica that is told to stay where it is does so."""
+    if path != call.broker.data_dir:
+        return _LOG_DIR_NOT_FOUND
+    try:
+        call.broker.topic(topic).partition(index)
+    except Exception as error:
+        return code_of(error)
+    return 0

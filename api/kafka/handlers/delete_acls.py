@@ -1,0 +1,14 @@
+"""DeleteAcls, 1-3: refused as by a Kafka without authorizer; there is no access control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.lookups import NO_ACCESS_CONTROL
+from tidelog.api.kafka.peer import Call
+
+
+def handle(call: Call, request: Any) -> Values:
+    """One refusal for each filter."""
+    return {"filter_results": [{**NO_ACCESS_CONTROL, "matching_acls": ()} for _ in request.filters]}

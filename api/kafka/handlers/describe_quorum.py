@@ -1,0 +1,72 @@
+"""DescribeQuorum, 0-2: this broker leads a quorum of one.
+
+Topics and settings are in a catalog instead of Kafka's metadata log; the number of changes to it
+since the start stands for that log's end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_METADATA_TOPIC = "__cluster_metadata"
+_UNKNOWN_TOPIC_OR_PARTITION = 3
+_EPOCH = 1
+
+
+def handle(call: Call, request: Any) -> Values:
+    """The quorum, when its one partition alone is asked for; an error for any other."""
+    asked = [
+        (topic.topic_name, one.partition_index)
+        for topic in request.topics
+        for one in topic.partitions
+    ]
+    if asked != [(_METADATA_TOPIC, 0)]:
+        return {"error_code": 0, "error_message": "", "topics": _unknown(request)}
+    advertised = call.advertised
+    listener = {"name": "PLAINTEXT", "host": advertised.host, "port": advertised.port}
+    return {
+        "error_code": 0,
+        "error_message": "",
+        "topics": [{"topic_name": _METADATA_TOPIC, "partitions": [_quorum(call)]}],
+        "nodes": [{"node_id": call.broker.node_id, "listeners": [listener]}],
+    }
+
+
+def _quorum(call: Call) -> dict[str, Any]:
+    end, now_ms = call.broker.topics_version, call.broker.clock.now_ms()
+    voter = {
+        "replica_id": call.broker.node_id,
+        "replica_directory_id": None,
+        "log_end_offset": end,
+        "last_fetch_timestamp": now_ms,
+        "last_caught_up_timestamp": now_ms,
+    }
+    return {
+        "partition_index": 0,
+        "error_code": 0,
+        "error_message": "",
+        "leader_id": call.broker.node_id,
+        "leader_epoch": _EPOCH,
+        "high_watermark": end,
+        "current_voters": [voter],
+    }
+
+
+def _unknown(request: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "topic_name": topic.topic_name,
+            "partitions": [
+                {
+                    "partition_index": one.partition_index,
+                    "error_code": _UNKNOWN_TOPIC_OR_PARTITION,
+                    "error_message": f"only partition 0 of {_METADATA_TOPIC} has a quorum",
+                }
+                for one in topic.partitions
+            ],
+        }
+        for topic in request.topics
+    ]

@@ -1,0 +1,32 @@
+"""ListConfigResources, 0-1: what DescribeConfigs can be asked about.
+
+Version 0 knew client metrics only, of which there are none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_TOPIC, _BROKER, _BROKER_LOGGER, _CLIENT_METRICS, _GROUP = 2, 4, 8, 16, 32
+_ALL = (_TOPIC, _BROKER, _BROKER_LOGGER, _CLIENT_METRICS, _GROUP)
+_UNSUPPORTED_VERSION = 35
+
+
+def handle(call: Call, request: Any) -> Values:
+    """The resources of the types asked for, or of all."""
+    wanted = set(getattr(request, "resource_types", (_CLIENT_METRICS,)) or _ALL)
+    if not wanted.issubset(_ALL):
+        return {"error_code": _UNSUPPORTED_VERSION, "config_resources": ()}
+    resources: list[dict[str, Any]] = [
+        {"resource_type": kind, "resource_name": str(call.broker.node_id)}
+        for kind in (_BROKER, _BROKER_LOGGER)
+        if kind in wanted
+    ]
+    if _TOPIC in wanted:
+        resources += (
+            {"resource_type": _TOPIC, "resource_name": topic.name} for topic in call.broker.topics()
+        )
+    return {"error_code": 0, "config_resources": resources}

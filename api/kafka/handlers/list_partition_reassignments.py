@@ -1,0 +1,13 @@
+"""ListPartitionReassignments, 0: nothing moves where there is one broker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+
+def handle(call: Call, request: Any) -> Values:
+    """Only reassignments in progress are told, and partitions unknown to a broker are not."""
+    return {"error_code": 0, "topics": ()}
