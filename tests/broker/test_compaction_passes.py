@@ -209,7 +209,7 @@ def leftovers(partition: Partition) -> list[str]:
 async def test_segments_deleted_meanwhile_stay_deleted(
     broker: Broker, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    partition = await compacted(broker)
+    partition = await compacted(broker, cleanup_policy="compact,delete")
     second = partition.log.segments[1].base_offset
 
     async def delete() -> None:
