@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.apache_kafka import ApacheKafka
 from tests.support.compacting import compact, plan
 from tests.support.one_log import NOW, OneLog
 from tests.support.segment_files import check_indexes, walk_log
@@ -475,3 +476,33 @@ def test_the_plan_says_what_was_done(make_log: Callable[..., OneLog]) -> None:
     assert after.reason is None
     assert after.cleaned_offset == 20
     assert (after.clean_bytes, after.dirty_bytes) == (one.log.segments[0].size, 0)
+
+
+def test_apache_kafka_finds_no_fault_with_what_is_left(
+    make_log: Callable[..., OneLog], apache_kafka: ApacheKafka
+) -> None:
+    """Rewritten batches of every codec, horizons, headers without records, merged segments."""
+    one = make_log(segment_bytes=3000, index_interval_bytes=200)
+    for number in range(120):
+        records = [
+            (NOW + number * (1 if number % 3 else -2), b"k%d" % key, value, ())
+            for key, value in ((number % 9, b"%d" % number), (number % 31, bytes(number)))
+        ]
+        if number % 11 == 0:
+            records[1] = (NOW + number, b"t%d" % number, None, ())
+        how = {"producer_id": 5, "producer_epoch": 0, "base_sequence": number * 2}
+        one.log.append(encode_batch(records, codec=number % 5, **how), NOW)
+    seal(one)
+    for path in compact(one.log, NOW):
+        one.disk.remove(path)
+    one.stop()
+    headers = [
+        read_header(batch.data) for path in one.directory.glob("*.log") for batch in walk_log(path)
+    ]
+    assert {header.codec for header in headers} == set(range(5))
+    assert any(header.delete_horizon_ms for header in headers)
+    assert any(header.record_count == 0 for header in headers)
+    assert any(0 < h.record_count <= h.last_offset_delta for h in headers)
+    names = ("*.log", "*.index", "*.timeindex", "*.snapshot")
+    paths = [path for name in names for path in sorted(one.directory.glob(name))]
+    assert apache_kafka.check_files(paths, compacted=True) == len(headers)
