@@ -36,7 +36,6 @@ from tidelog.storage.files import Disk, allow_open_files, join
 from tidelog.storage.log import Cut, Log
 from tidelog.storage.read_cache import ReadCache
 
-NODE_ID = 1
 _READER_THREADS = 4
 _OPEN_FILES = 65_536
 PARTITIONS_MAX = 10_000
@@ -75,13 +74,13 @@ class Broker:
         self.data_dir = data_dir
         self.settings = settings
         self.clock = clock or Clock()
-        self.node_id = NODE_ID
         self.closing = False
         self.started_ms = self.clock.monotonic_ms()
         self.progress = Progress(0, 0)
         self.strays: list[str] = []
         allow_open_files(_OPEN_FILES)
-        self.store = LogStore(data_dir, disk or Disk(), NODE_ID, self.clock)
+        self.store = LogStore(data_dir, disk or Disk(), settings["node.id"], self.clock)
+        self.node_id = self.store.directory.node_id
         self.cluster_id = self.store.directory.cluster_id
         self.started_clean = self.store.directory.was_clean
         self.cache = ReadCache(settings["cache.bytes"], self.clock.monotonic_ns)

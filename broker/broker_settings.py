@@ -188,8 +188,8 @@ _GROUPS = (
 )
 
 _IDENTITY = (
-    _fixed("broker.id", "int", "1", "The broker's number."),
-    _fixed("node.id", "int", "1", "The broker's number."),
+    _int("node.id", None, "The broker's number; not set: its data directory's, 1 for a new one."),
+    _fixed("broker.id", "int", "1", "The broker's number under its old name."),
     _fixed("log.dirs", "list", "./tidelog-data", "The data directory."),
     _fixed("listeners", "list", "", "Addresses that are listened on."),
     _fixed("advertised.listeners", "list", "", "Addresses that clients are told."),

@@ -31,7 +31,7 @@ _STRAY = "-stray"
 class LogStore:
     """Owns every log; ``logs`` is keyed by topic and partition."""
 
-    def __init__(self, path: str, disk: Disk, node_id: int, clock: Clock) -> None:
+    def __init__(self, path: str, disk: Disk, node_id: int | None, clock: Clock) -> None:
         """Takes the directory. Raises DirectoryInUse, DirectoryUnreadable, DiskFull."""
         self.directory = DataDirectory(path, disk, node_id)
         self.logs: dict[tuple[str, int], Log] = {}

@@ -18,20 +18,24 @@ from tidelog.storage.files import DirectoryLock, Disk, Space, join
 from tidelog.storage.recovery import LastKnown
 
 _VERSION = "1"
+_FIRST_NODE = 1
 Offsets = Mapping[tuple[str, int], int]
 
 
 class DataDirectory:
     """Holds the directory for this process from construction until ``release``."""
 
-    def __init__(self, path: str, disk: Disk, node_id: int) -> None:
-        """Raises DirectoryInUse, DirectoryUnreadable, DiskFull."""
+    def __init__(self, path: str, disk: Disk, node_id: int | None) -> None:
+        """``node_id`` None stands for the one it has, or 1.
+
+        Raises DirectoryInUse, DirectoryUnreadable, DiskFull.
+        """
         self.path = path
         self.disk = disk
         disk.make_directory(path)
         self._lock = DirectoryLock(join(path, file_names.LOCK))
         try:
-            self.cluster_id = self._read_or_write_meta(node_id)
+            self.cluster_id, self.node_id = self._read_or_write_meta(node_id)
             self._known_points = self._read_checkpoint(file_names.RECOVERY_POINTS)
             self._known_starts = self._read_checkpoint(file_names.START_OFFSETS)
             self._known_cleaned = self._read_checkpoint(file_names.CLEANER_OFFSETS)
@@ -44,22 +48,26 @@ class DataDirectory:
             self._lock.release()
             raise
 
-    def _read_or_write_meta(self, node_id: int) -> str:
+    def _read_or_write_meta(self, node_id: int | None) -> tuple[str, int]:
         path = join(self.path, file_names.META_PROPERTIES)
         if self.disk.exists(path):
             lines = self.disk.read_bytes(path).decode(errors="replace").splitlines()
             pairs = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
-            if pairs.get("version") != _VERSION or not pairs.get("cluster.id"):
-                reason = "meta.properties is not one of version 1 with a cluster.id"
+            cluster_id, kept = pairs.get("cluster.id"), pairs.get("node.id", "")
+            if pairs.get("version") != _VERSION or not cluster_id or not kept.isdecimal():
+                reason = "meta.properties is not one of version 1 with a cluster.id and a node.id"
                 raise DirectoryUnreadable(self.path, reason)
-            return pairs["cluster.id"]
-        cluster_id = new_id()
+            if node_id not in (None, int(kept)):
+                reason = f"it belongs to node.id={kept}, not to {node_id}"
+                raise DirectoryUnreadable(self.path, reason)
+            return cluster_id, int(kept)
+        cluster_id, node_id = new_id(), _FIRST_NODE if node_id is None else node_id
         text = (
             f"version={_VERSION}\ncluster.id={cluster_id}\n"
             f"node.id={node_id}\ndirectory.id={new_id()}\n"
         )
         self.disk.write_atomically(path, text.encode())
-        return cluster_id
+        return cluster_id, node_id
 
     def _read_checkpoint(self, name: str) -> dict[tuple[str, int], int]:
         path = join(self.path, name)

@@ -51,6 +51,8 @@ def broker_configs(call: Call) -> list[dict[str, Any]]:
     """Every setting of the broker; none of them can be changed while it runs."""
     local, advertised = call.peer.local, call.advertised
     in_use = {
+        "node.id": str(call.broker.node_id),
+        "broker.id": str(call.broker.node_id),
         "log.dirs": call.broker.data_dir,
         "listeners": f"PLAINTEXT://{local.host}:{local.port}",
         "advertised.listeners": f"PLAINTEXT://{advertised.host}:{advertised.port}",

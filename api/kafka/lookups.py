@@ -12,7 +12,6 @@ from tidelog.api.kafka.peer import Call
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 
-NODE_ID = 1
 NO_TIMESTAMP = -1
 _FENCED_LEADER_EPOCH, _UNKNOWN_LEADER_EPOCH = 74, 75
 _READ, _WRITE, _CREATE, _DELETE, _ALTER, _DESCRIBE = 3, 4, 5, 6, 7, 8
@@ -82,4 +81,5 @@ def topic_fields(entry: Any, name_field: str = "name") -> dict[str, Any]:
 def this_broker(call: Call) -> dict[str, Any]:
     """The one broker, at the address that this client can reach."""
     address = {"host": call.advertised.host, "port": call.advertised.port, "rack": None}
-    return {"node_id": NODE_ID, "broker_id": NODE_ID, **address}
+    here = call.broker.node_id
+    return {"node_id": here, "broker_id": here, **address}

@@ -98,6 +98,19 @@ def test_a_new_directory_gets_an_identity_that_stays(tmp_path: Path) -> None:
     second.release()
 
 
+def test_a_directory_keeps_the_node_that_it_began_with(tmp_path: Path) -> None:
+    first = DataDirectory(str(tmp_path / "first"), Disk(), None)
+    assert first.node_id == 1
+    first.release()
+    DataDirectory(str(tmp_path / "seventh"), Disk(), 7).release()
+    again = DataDirectory(str(tmp_path / "seventh"), Disk(), None)
+    assert again.node_id == 7
+    again.release()
+    with pytest.raises(DirectoryUnreadable, match="belongs to node"):
+        DataDirectory(str(tmp_path / "seventh"), Disk(), 0)
+    DataDirectory(str(tmp_path / "seventh"), Disk(), 7).release()
+
+
 def test_only_a_clean_stop_leaves_the_mark(tmp_path: Path) -> None:
     opened = []
     for clean in (False, True, False):

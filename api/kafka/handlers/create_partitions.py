@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import NODE_ID, code_of
+from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 
 _INVALID_REPLICA_ASSIGNMENT, _INVALID_REQUEST = 39, 42
@@ -31,9 +31,9 @@ async def _raise(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]:
         present = len(call.broker.topic(asked.name).partitions)
         if asked.assignments is not None and (
             len(asked.assignments) != asked.count - present
-            or any(tuple(one.broker_ids) != (NODE_ID,) for one in asked.assignments)
+            or any(tuple(one.broker_ids) != (call.broker.node_id,) for one in asked.assignments)
         ):
-            message = f"each new partition is assigned to broker {NODE_ID}"
+            message = f"each new partition is assigned to broker {call.broker.node_id}"
             return {
                 "name": asked.name,
                 "error_code": _INVALID_REPLICA_ASSIGNMENT,

@@ -10,7 +10,7 @@ from typing import Any
 
 from tidelog.api.kafka.config_fields import topic_config_fields
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import NODE_ID, code_of
+from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import InvalidReplicationFactor
 from tidelog.broker.topic import Topic
@@ -49,9 +49,9 @@ async def _create(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]
             message = "with assignments, partitions and replication factor must be -1"
             return _refused(asked.name, _INVALID_REQUEST, message)
         if places != list(range(len(places))) or any(
-            tuple(entry.broker_ids) != (NODE_ID,) for entry in asked.assignments
+            tuple(entry.broker_ids) != (call.broker.node_id,) for entry in asked.assignments
         ):
-            message = f"partitions are assigned from 0 on, each to broker {NODE_ID}"
+            message = f"partitions are assigned from 0 on, each to broker {call.broker.node_id}"
             return _refused(asked.name, _INVALID_REPLICA_ASSIGNMENT, message)
         partitions = len(places)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import CLUSTER_OPERATIONS, NODE_ID, this_broker
+from tidelog.api.kafka.lookups import CLUSTER_OPERATIONS, this_broker
 from tidelog.api.kafka.peer import Call
 
 _BROKERS = 1
@@ -22,7 +22,7 @@ def handle(call: Call, request: Any) -> Values:
         "error_code": 0,
         "endpoint_type": kind,
         "cluster_id": call.broker.cluster_id,
-        "controller_id": NODE_ID,
+        "controller_id": call.broker.node_id,
         "brokers": [this_broker(call)],
     }
     if request.include_cluster_authorized_operations:

@@ -11,7 +11,7 @@ from tidelog.api.kafka.config_fields import (
     topic_config_fields,
 )
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import NODE_ID, code_of
+from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.topic_name import check_topic_name
 
@@ -45,8 +45,8 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
             return {**answer, "error_code": code_of(error), "error_message": str(error)}
         configs = [topic_config_fields(value) for value in values]
     elif kind == BROKER_RESOURCE:
-        if name not in ("", str(NODE_ID)):
-            message = f"the broker is {NODE_ID}, not {name}"
+        if name not in ("", str(call.broker.node_id)):
+            message = f"the broker is {call.broker.node_id}, not {name}"
             return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
         # The empty name asks for what was set for all brokers while they run: nothing.
         configs = broker_configs(call) if name else []

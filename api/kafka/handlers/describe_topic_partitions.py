@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import NODE_ID, TOPIC_OPERATIONS, code_of
+from tidelog.api.kafka.lookups import TOPIC_OPERATIONS, code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.topic import Topic
@@ -47,7 +47,7 @@ def handle(call: Call, request: Any) -> Values:
             cursor = {"topic_name": name, "partition_index": 0}
             break
         last = min(len(topic.partitions), first + room)
-        topics.append(_describe(topic, first, last))
+        topics.append(_describe(call, topic, first, last))
         room -= last - first
         if last < len(topic.partitions):
             cursor = {"topic_name": name, "partition_index": last}
@@ -63,7 +63,8 @@ def _cursor_fits(cursor: Any, names: list[str]) -> bool:
     return cursor.partition_index >= 0 and (not names or cursor.topic_name <= names[-1])
 
 
-def _describe(topic: Topic, first: int, last: int) -> dict[str, Any]:
+def _describe(call: Call, topic: Topic, first: int, last: int) -> dict[str, Any]:
+    here = call.broker.node_id
     return {
         "error_code": 0,
         "name": topic.name,
@@ -74,10 +75,10 @@ def _describe(topic: Topic, first: int, last: int) -> dict[str, Any]:
             {
                 "error_code": 0,
                 "partition_index": partition.index,
-                "leader_id": NODE_ID,
+                "leader_id": here,
                 "leader_epoch": partition.leader_epoch,
-                "replica_nodes": (NODE_ID,),
-                "isr_nodes": (NODE_ID,),
+                "replica_nodes": (here,),
+                "isr_nodes": (here,),
                 "eligible_leader_replicas": (),
                 "last_known_elr": (),
             }

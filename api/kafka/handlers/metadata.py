@@ -11,7 +11,6 @@ from typing import Any
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import (
     CLUSTER_OPERATIONS,
-    NODE_ID,
     TOPIC_OPERATIONS,
     code_of,
     this_broker,
@@ -28,7 +27,7 @@ async def handle(call: Call, request: Any) -> Values:
     """All topics or those asked for."""
     asked = request.topics
     if asked is None or (call.version == 0 and not asked):
-        topics = [_describe(topic) for topic in call.broker.topics()]
+        topics = [_describe(call, topic) for topic in call.broker.topics()]
     else:
         allowed = getattr(request, "allow_auto_topic_creation", True)
         topics = [await _look_up(call, entry, allowed) for entry in dict.fromkeys(asked)]
@@ -38,7 +37,7 @@ async def handle(call: Call, request: Any) -> Values:
     values: dict[str, Any] = {
         "brokers": [this_broker(call)],
         "cluster_id": call.broker.cluster_id,
-        "controller_id": NODE_ID,
+        "controller_id": call.broker.node_id,
         "topics": topics,
     }
     if getattr(request, "include_cluster_authorized_operations", False):
@@ -52,16 +51,17 @@ async def _look_up(call: Call, entry: Any, auto_create: bool) -> dict[str, Any]:
         return {"error_code": _INVALID_REQUEST, "name": name or "", "topic_id": topic_id}
     try:
         if name is None and topic_id is not None:
-            return _describe(call.broker.topic_by_id(topic_id))
+            return _describe(call, call.broker.topic_by_id(topic_id))
         check_topic_name(name or "")
         if auto_create:
-            return _describe(await call.broker.get_or_create_topic(name))
-        return _describe(call.broker.topic(name))
+            return _describe(call, await call.broker.get_or_create_topic(name))
+        return _describe(call, call.broker.topic(name))
     except Exception as error:
         return {"error_code": code_of(error), "name": name, "topic_id": topic_id}
 
 
-def _describe(topic: Topic) -> dict[str, Any]:
+def _describe(call: Call, topic: Topic) -> dict[str, Any]:
+    here = call.broker.node_id
     return {
         "error_code": 0,
         "name": topic.name,
@@ -71,10 +71,10 @@ def _describe(topic: Topic) -> dict[str, Any]:
             {
                 "error_code": 0,
                 "partition_index": partition.index,
-                "leader_id": NODE_ID,
+                "leader_id": here,
                 "leader_epoch": partition.leader_epoch,
-                "replica_nodes": (NODE_ID,),
-                "isr_nodes": (NODE_ID,),
+                "replica_nodes": (here,),
+                "isr_nodes": (here,),
             }
             for partition in topic.partitions
         ],
