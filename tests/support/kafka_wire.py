@@ -1,0 +1,118 @@
+"""The Kafka protocol over a plain socket, spoken by kafka-python's message classes.
+
+Shares no code with the package. Messages are dicts with kafka-python's field names, which are
+those of Kafka's schemas; a field that is left out has the schema's default. Errors are answers
+like any other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import socket
+import struct
+from functools import cache
+from typing import Any
+
+import kafka.protocol
+from kafka.protocol.api_message import ApiMessage
+
+_LENGTH = struct.Struct(">i")
+_TIMEOUT_S = 30
+
+Message = dict[str, Any]
+
+
+class ConnectionClosed(Exception):
+    """The broker has closed the connection instead of answering."""
+
+
+@cache
+def message_class(api: str, kind: str) -> Any:
+    """kafka-python's class; ``api`` as in ``list_offsets``, ``kind`` is request or response."""
+    for module in pkgutil.walk_packages(kafka.protocol.__path__, "kafka.protocol."):
+        if ".old" not in module.name and not module.name.endswith("generate_stubs"):
+            importlib.import_module(module.name)
+    wanted = "".join(part.capitalize() for part in api.split("_")) + kind.capitalize()
+    return next(found for found in ApiMessage.__subclasses__() if found.__name__ == wanted)
+
+
+def encode_request(api: str, version: int, fields: Message, correlation_id: int = 1) -> bytes:
+    """A whole frame, its length included."""
+    request = _container(message_class(api, "request"), fields, version)
+    request.with_header(correlation_id=correlation_id, client_id="wire")
+    return bytes(request.encode(version=version, header=True, framed=True))
+
+
+def decode_response(api: str, version: int, frame: bytes) -> tuple[int, Message]:
+    """Correlation id and message of a frame without its length; all of it must be used."""
+    kind, data = message_class(api, "response"), memoryview(frame)
+    # The header of ApiVersions never has tagged fields; UNSUPPORTED_VERSION comes in version 0.
+    flexible = kind.flexible_version_q(version)
+    (correlation_id,) = _LENGTH.unpack_from(data)
+    position = _LENGTH.size
+    if api == "api_versions":
+        if bytes(data[position : position + 2]) == b"\0\x23":
+            version, flexible = 0, False
+    elif flexible:
+        assert data[position] == 0, "the response header has tagged fields"
+        position += 1
+    decode = kind._struct.compiled_decode_from(
+        version, compact=flexible, tagged=flexible, data_class=kind
+    )
+    response, position = decode(data, position)
+    assert position == len(data), f"{len(data) - position} bytes follow the message"
+    return correlation_id, response.to_dict(json=False)
+
+
+def _container(kind: Any, fields: Message, version: int) -> Any:
+    """kafka-python's object for a dict, with dicts within it."""
+    values = {}
+    for name, value in fields.items():
+        field = kind._struct.fields[name]
+        if field.is_struct_array() and value is not None:
+            value = [_container(field.data_class, one, version) for one in value]
+        elif field.is_struct() and value is not None:
+            value = _container(field.data_class, value, version)
+        values[name] = value
+    return kind(version=version, **values)
+
+
+class Wire:
+    """One connection."""
+
+    def __init__(self, address: str) -> None:
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), timeout=_TIMEOUT_S)
+        self._correlation_id = 0
+
+    def ask(self, api: str, version: int, **fields: Any) -> Message:
+        """Send a request, wait for its answer. Raises ConnectionClosed."""
+        self._correlation_id += 1
+        self.send(encode_request(api, version, fields, self._correlation_id))
+        correlation_id, answer = decode_response(api, version, self.receive())
+        assert correlation_id == self._correlation_id
+        return answer
+
+    def send(self, frame: bytes) -> None:
+        self.socket.sendall(frame)
+
+    def receive(self) -> bytes:
+        """One frame without its length. Raises ConnectionClosed."""
+        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        return self._exactly(length)
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            try:
+                more = self.socket.recv(count - len(data))
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                raise ConnectionClosed
+            data += more
+        return data
+
+    def close(self) -> None:
+        self.socket.close()
