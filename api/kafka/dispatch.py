@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from tidelog.api.config import Address
-from tidelog.api.kafka.apis import APIS, Api, handler, message_class, request_reader
+from tidelog.api.kafka.apis import APIS, Api, handler, message_class
+from tidelog.api.kafka.decoding import request_decoder
 from tidelog.api.kafka.encoding import Output, Values, Write, writer
 from tidelog.api.kafka.framing import (
     Buffer,
@@ -76,7 +77,7 @@ class Route(NamedTuple):
 
     api: Api
     handle: Callable[..., Any]
-    read: Callable[[Any, int], tuple[Any, int]] | None
+    read: Callable[[memoryview, int], Any] | None
     """Decodes the request; None for Produce, whose handler reads it in place."""
     write: Write
     flexible_request: bool
@@ -88,7 +89,7 @@ class Route(NamedTuple):
         return cls(
             api,
             handler(api.name),
-            None if api.key == _PRODUCE else request_reader(api.name, version),
+            None if api.key == _PRODUCE else request_decoder(api.name, version),
             writer(message_class(api.name, version, "response")),
             flexible,
             flexible and api.key != _API_VERSIONS,
@@ -125,7 +126,7 @@ class Dispatcher:
             position = skip_tags(frame, position)
         advertised = self._advertised or peer.local
         call = Call(self._broker, self._coordinator, version, client_id or "", peer, advertised)
-        request = None if route.read is None else _decode(route, version, frame, position)
+        request = None if route.read is None else route.read(frame, position)
         reply = Reply()
         try:
             if request is None:
@@ -190,13 +191,3 @@ class Dispatcher:
                 reply.fill(route.encode(correlation_id, task.result()))
 
         task.add_done_callback(finish_reply)
-
-
-def _decode(route: Route, version: int, frame: memoryview, position: int) -> Any:
-    """The request's entity. Raises ProtocolError for bytes that are none."""
-    assert route.read is not None
-    try:
-        entity, _ = route.read(bytes(frame[position:]), 0)
-    except Exception as error:
-        raise ProtocolError(f"{route.api.name} version {version}: {error!r}") from error
-    return entity

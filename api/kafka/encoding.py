@@ -24,7 +24,7 @@ Field = dataclasses.Field[Any]
 _NO_UUID = bytes(16)
 _KEEP_APART = 512
 
-_FIXED = {
+FIXED = {
     "int8": "b",
     "int16": "h",
     "int32": "i",
@@ -101,11 +101,11 @@ def _runs(fields: list[Field]) -> Iterator[tuple[bool, Iterator[Field]]]:
 
 
 def _is_fixed(field: Field) -> bool:
-    return field.metadata.get("kafka_type") in _FIXED and not _shape(field.type)[1]
+    return field.metadata.get("kafka_type") in FIXED and not field_shape(field.type)[1]
 
 
 def _fixed_writer(run: list[Field]) -> Write:
-    pack = struct.Struct(">" + "".join(_FIXED[field.metadata["kafka_type"]] for field in run)).pack
+    pack = struct.Struct(">" + "".join(FIXED[field.metadata["kafka_type"]] for field in run)).pack
     defaults = [(field.name, _default(field)) for field in run]
 
     def write_run(out: Output, values: Values) -> None:
@@ -152,21 +152,21 @@ def _default(field: Field) -> Any:
         value = field.default
         if dataclasses.is_dataclass(value):
             return None
-        if value is None and field.metadata.get("kafka_type") in _FIXED:
+        if value is None and field.metadata.get("kafka_type") in FIXED:
             return -1
         return value if not hasattr(value, "total_seconds") else 0
-    inner, is_array, nullable = _shape(field.type)
+    inner, is_array, nullable = field_shape(field.type)
     if nullable:
-        return -1 if field.metadata.get("kafka_type") in _FIXED and not is_array else None
+        return -1 if field.metadata.get("kafka_type") in FIXED and not is_array else None
     if is_array:
         return ()
     kind = field.metadata.get("kafka_type")
-    if kind in _FIXED:
+    if kind in FIXED:
         return 0
     return {"string": "", "bytes": b"", "records": ()}.get(str(kind), {} if inner else None)
 
 
-def _shape(kind: Any) -> tuple[type | None, bool, bool]:
+def field_shape(kind: Any) -> tuple[type | None, bool, bool]:
     """The entity class in a field's type if any, whether it is an array, whether nullable."""
     nullable = False
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
@@ -181,7 +181,7 @@ def _shape(kind: Any) -> tuple[type | None, bool, bool]:
 
 
 def _field_writer(field: Field, flexible: bool) -> Write:
-    entity, is_array, nullable = _shape(field.type)
+    entity, is_array, nullable = field_shape(field.type)
     if entity is not None:
         one = writer(entity)
         if nullable and not is_array:
@@ -217,8 +217,8 @@ def _nullable_entity(write: Write) -> Write:
 
 
 def _primitive(kind: str, flexible: bool) -> Write:
-    if kind in _FIXED:
-        pack = struct.Struct(">" + _FIXED[kind]).pack
+    if kind in FIXED:
+        pack = struct.Struct(">" + FIXED[kind]).pack
 
         def write_fixed(out: Output, value: Any) -> None:
             out.tail += pack(value)

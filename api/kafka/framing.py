@@ -14,6 +14,10 @@ _HEADER = struct.Struct(">hhih")
 _CORRELATION = struct.Struct(">i")
 LENGTH_SIZE = 4
 HEADER_SIZE_MIN = _HEADER.size
+TAGS_MAX = 1000
+"""Tagged fields of one section; messages have a handful."""
+ELEMENTS_MAX = 200_000
+"""Elements of all arrays of one request: a few bytes of a frame become an object of many."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -67,6 +71,8 @@ def skip_tags(frame: Buffer, position: int) -> int:
     if position < len(frame) and not frame[position]:
         return position + 1
     count, position = read_varint(frame, position)
+    if count > TAGS_MAX:
+        raise ProtocolError(f"a section of {count} tagged fields")
     for _ in range(count):
         _, position = read_varint(frame, position)
         size, position = read_varint(frame, position)

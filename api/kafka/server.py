@@ -27,6 +27,7 @@ _LARGE_REPLY_BYTES = 64 * 1024
 _JOINED_BYTES_MAX = 16 * 1024
 _SPARE_BYTES_MAX = 4 * 1024 * 1024
 _SPARES_MAX = 4
+_FIRST_ROOM_BYTES = 1024 * 1024
 _log = logging.getLogger("tidelog.kafka")
 
 
@@ -179,7 +180,8 @@ class Connection(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._frame is None:
             return self._server.scratch
-        return memoryview(self._frame)[self._filled : self._frame_bytes]
+        end = min(self._frame_bytes, len(self._frame))
+        return memoryview(self._frame)[self._filled : end]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._heard = self._loop.time()
@@ -235,7 +237,8 @@ class Connection(asyncio.BufferedProtocol):
     def _keep(self, data: memoryview, size: int | None) -> None:
         """Own what has come of an incomplete frame; ``size`` None: not even its length."""
         wanted = LENGTH_SIZE if size is None else size
-        self._frame = self._server.borrow(wanted)
+        # A length is only a claim: memory follows what has really come.
+        self._frame = self._server.borrow(min(wanted, max(2 * len(data), _FIRST_ROOM_BYTES)))
         self._frame_bytes = wanted
         self._frame[: len(data)] = data
         self._filled = len(data)
@@ -243,9 +246,12 @@ class Connection(asyncio.BufferedProtocol):
     def _take_own(self) -> None:
         frame = self._frame
         assert frame is not None
-        if self._filled < self._frame_bytes:
-            return
         view = memoryview(frame)
+        if self._filled < self._frame_bytes:
+            if self._filled == len(frame):
+                self._keep(view, self._frame_bytes)
+                self._server.give_back(frame)
+            return
         size = frame_size(view, 0, self._filled, self._server.frame_limit)
         assert size is not None
         if size > self._filled:

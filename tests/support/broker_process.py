@@ -82,6 +82,13 @@ class BrokerProcess:
         fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most resident memory that it has had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
 
 def command(data_dir: Path, *flags: str) -> list[str]:
     """The command line of a broker on free ports."""

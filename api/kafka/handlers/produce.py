@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.framing import ProtocolError, read_varint, skip_tags
+from tidelog.api.kafka.framing import ELEMENTS_MAX, ProtocolError, read_varint, skip_tags
 from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import InvalidTopicName
@@ -67,9 +67,11 @@ def _read_request(frame: memoryview, position: int, version: int) -> ProduceRequ
     acks, _ = _ACKS_TIMEOUT.unpack_from(frame, position)
     places: list[Place] = []
     topics, position = _count(frame, position + _ACKS_TIMEOUT.size, flexible)
+    _check_elements(topics)
     for _ in range(topics):
         topic, position = _topic(frame, position, flexible, ids)
         partitions, position = _count(frame, position, flexible)
+        _check_elements(len(places) + partitions)
         for _ in range(partitions):
             (index,) = _INT32.unpack_from(frame, position)
             length, position = _count(frame, position + 4, flexible)
@@ -83,6 +85,11 @@ def _read_request(frame: memoryview, position: int, version: int) -> ProduceRequ
     if flexible:
         skip_tags(frame, position)
     return ProduceRequest(transactional_id, acks, places)
+
+
+def _check_elements(count: int) -> None:
+    if count > ELEMENTS_MAX:
+        raise ProtocolError(f"a produce request of {count} topics or partitions")
 
 
 def _count(frame: memoryview, position: int, flexible: bool) -> tuple[int, int]:
