@@ -78,3 +78,42 @@ class KafkaClient(Protocol):
     def session(self, topic: str, group: str) -> AbstractContextManager[ConsumerSession]: ...
 
     def close(self) -> None: ...
+
+
+class KafkaAdmin(Protocol):
+    """The administrative calls of a client library. All raise where the broker refuses."""
+
+    def create_topic(self, name: str, partitions: int, configs: dict[str, str]) -> None: ...
+
+    def delete_topic(self, name: str) -> None: ...
+
+    def topics(self) -> set[str]: ...
+
+    def add_partitions(self, name: str, count: int) -> None:
+        """Raise the number of partitions to ``count``."""
+
+    def partitions(self, name: str) -> int: ...
+
+    def configs(self, name: str) -> dict[str, str]:
+        """All settings of a topic."""
+
+    def alter_config(self, topic: str, name: str, value: str) -> None: ...
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None: ...
+
+    def groups(self) -> set[str]: ...
+
+    def group(self, group: str) -> tuple[str, int]:
+        """Its state in lower case, and how many members it has."""
+
+    def delete_group(self, group: str) -> None: ...
+
+    def offsets(self, group: str, topic: str) -> dict[int, int]:
+        """Committed offsets by partition."""
+
+    def set_offset(self, group: str, topic: str, partition: int, offset: int) -> None: ...
+
+    def brokers(self) -> list[str]:
+        """``host:port`` of each."""
+
+    def close(self) -> None: ...

@@ -7,7 +7,8 @@ CompressionCodecs[CompressionTypes.Snappy] = require("kafkajs-snappy");
 const CODECS = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy };
 
 const kafka = new Kafka({ brokers: [process.argv[2]], logLevel: logLevel.NOTHING });
-const admin = kafka.admin();
+// What is refused is tried five times by default, for ten seconds.
+const admin = kafka.admin({ retry: { retries: 1 } });
 const bytes = (text) => (text === null ? null : Buffer.from(text, "base64"));
 const text = (data) => (data === null || data === undefined ? null : Buffer.from(data).toString("base64"));
 
