@@ -98,6 +98,9 @@ class Compaction:
         log = partition.log
         if not log.settings.compact or log.writes_stopped is not None:
             return None
+        if log.flushed_offset < log.active.base_offset:
+            # After a crash nobody else asks for it; the next pass finds what is durable then.
+            self._broker.commit.flush_soon(log)
         try:
             plan = await self.plan(partition, now_ms)
         except (StorageError, OSError) as error:

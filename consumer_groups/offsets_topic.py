@@ -29,6 +29,8 @@ from tidelog.storage.record_batch import Record, batches, decode_records, encode
 OFFSETS_TOPIC = "__consumer_offsets"
 _BATCH_BYTES = 512 * 1024
 _READ_BYTES = 256 * 1024
+_APPLIED_AT_ONCE = 200
+"""Records, between two of which the loop serves others."""
 _MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 _ACTIVE_BYTES = 1024 * 1024
 """Less than this is not worth a segment."""
@@ -69,9 +71,11 @@ class OffsetsTopic:
             return
         self.total = sum(p.end_offset - p.start_offset for p in topic.partitions)
         for partition in topic.partitions:
-            async for records in _read_all(partition):
+            before = self.loaded - partition.start_offset
+            async for records, next_offset in _read_all(partition):
                 self._apply_all(records)
-                self.loaded += len(records)
+                self.loaded = before + next_offset
+                await asyncio.sleep(0)
         self._open(topic)
 
     def _apply_all(self, records: list[Record]) -> None:
@@ -271,20 +275,24 @@ def _finish(dones: list[Done], error: Exception | None) -> None:
             done.set_exception(CoordinatorUnavailable(str(error)))
 
 
-async def _read_all(partition: Partition) -> AsyncIterator[list[Record]]:
-    """The records of a partition, batch by batch, up to its present end."""
+async def _read_all(partition: Partition) -> AsyncIterator[tuple[list[Record], int]]:
+    """The records of a partition up to its present end, some at a time, and what follows them."""
     offset, end = partition.start_offset, partition.end_offset
+    records: list[Record] = []
     while offset < end:
         fetched = await partition.read(offset, _READ_BYTES)
         for data in fetched.data:
             for position, header in batches(data):
                 if header.next_offset > offset and not header.is_control:
-                    records = decode_records(data, position=position)
-                    yield [record for record in records if record.offset >= offset]
-                    await asyncio.sleep(0)
+                    found = decode_records(data, position=position)
+                    records += [record for record in found if record.offset >= offset]
+                if len(records) >= _APPLIED_AT_ONCE:
+                    yield records, header.next_offset
+                    records = []
         if fetched.next_offset <= offset:
-            return
+            break
         offset = fetched.next_offset
+    yield records, offset
 
 
 def partition_of(group: str, partitions: int) -> int:
