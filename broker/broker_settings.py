@@ -131,6 +131,7 @@ _CONNECTIONS = (
     _long("http.max.body.bytes", 100 * _MIB, "Largest HTTP request body that is not a stream.", 1),
     _int("http.max.header.bytes", 65_536, "Largest HTTP request head.", 1024),
     _long("http.body.timeout.ms", 60_000, "Longest pause within an HTTP request, ms.", 1),
+    _long("http.heartbeat.interval.ms", 15_000, "Time between comments of an idle stream, ms.", 1),
     _list("cors.origins", "", "Web origins that may call the HTTP API from a browser."),
     _list("allowed.hosts", "", "Further values of the Host header that are ours."),
     _long("shutdown.grace.ms", 10_000, "How long a stop waits for requests under way, ms."),

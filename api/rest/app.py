@@ -15,7 +15,7 @@ from tidelog.api.rest import groups, members, operating, retention, topics
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.docs_page import DOCS_PAGE
 from tidelog.api.rest.door import error_body
-from tidelog.api.rest.openapi import complete
+from tidelog.api.rest.openapi import allowed_methods, complete
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError
 from tidelog.storage.errors import StorageError
@@ -70,11 +70,16 @@ def _answer_errors(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        code = _CODES.get(error.status_code, "invalid_request")
-        message = f"{request.method} {request.url.path}: {error.detail}"
-        response = _response(HttpError(error.status_code, code, message, {}))
-        response.headers.update(error.headers or {})
-        return response
+        status, path = error.status_code, request.url.path
+        allowed = allowed_methods(app.openapi(), path)
+        if status in (404, 405) and allowed:
+            message = f"{request.method} is not allowed here, {' and '.join(allowed)} is"
+            response = _response(HttpError(405, "method_not_allowed", message, {}))
+            response.headers["Allow"] = ", ".join(allowed)
+            return response
+        code = _CODES.get(status, "invalid_request")
+        message = f"{request.method} {path}: {error.detail}"
+        return _response(HttpError(status, code, message, {}))
 
     for kind in (ApiError, BrokerError, StorageError, GroupError):
         app.add_exception_handler(kind, known)

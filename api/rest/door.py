@@ -80,9 +80,12 @@ class Door:
             await self._replay(request, send, parts[3])
         elif parts[4:5] == ["partitions"] and parts[6:] == ["records"] and method == "GET":
             await self._fetch(request, send, parts[3], _number(parts[5], "partition"))
-        elif parts[5:6] == ["partitions"] and parts[7:8] == ["pages"] and count == 9:
-            if method not in ("GET", "HEAD"):
-                raise method_not_allowed(method)
+        elif (
+            parts[5:6] == ["partitions"]
+            and parts[7:8] == ["pages"]
+            and count == 9
+            and method in ("GET", "HEAD")
+        ):
             index, page = _number(parts[6], "partition"), _number(parts[8], "page")
             await self._pages(request, send, parts[4], index, page)
         else:
@@ -162,10 +165,6 @@ def error_body(failed: HttpError) -> bytes:
     """``{"error": {"code", "message", "details"}}``."""
     told = {"code": failed.code, "message": failed.message, "details": failed.details}
     return encode_json({"error": told})
-
-
-def method_not_allowed(method: str) -> ApiError:
-    return ApiError(405, "method_not_allowed", f"{method} is not allowed here", method=method)
 
 
 def _number(text: str, what: str) -> int:

@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.http import EVENT_STREAM, Request, Send, begin_stream, stream
 from tidelog.api.rest.rendering import render_records
 from tidelog.broker.partition import Partition
 from tidelog.broker.waiting import DataWaiter
 
-HEARTBEAT_MS = 15_000
 _RECORDS, _BYTES = 1000, 256 * 1024
 
 
 class EventStream:
-    """One open stream; ``stopping`` ends it."""
+    """One open stream; the client or a stop of the broker ends it."""
 
-    def __init__(self, request: Request, send: Send, stopping: asyncio.Event) -> None:
+    def __init__(self, request: Request, send: Send, context: RestContext) -> None:
         self._request = request
         self._send = send
-        self._stopping = stopping
+        self._stopping = context.stopping
+        self._heartbeat_ms: int = context.broker.settings["http.heartbeat.interval.ms"]
         self.gone = False
         self._waiters: set[DataWaiter] = set()
 
@@ -77,7 +78,7 @@ class EventStream:
         """Until there is more; keeps the connection alive meanwhile."""
         self._waiters.add(waiter)
         try:
-            while not self.gone and not await waiter.wait(HEARTBEAT_MS):
+            while not self.gone and not await waiter.wait(self._heartbeat_ms):
                 await stream(self._send, b": heartbeat\n\n")
         finally:
             self._waiters.discard(waiter)

@@ -86,8 +86,8 @@ class Fetch:
     """The route."""
 
     def __init__(self, context: RestContext) -> None:
+        self._context = context
         self._broker = context.broker
-        self._stopping = context.stopping
 
     async def __call__(self, request: Request, send: Send, topic_name: str, index: int) -> None:
         """Raises ApiError, OffsetOutOfRange, broker and storage errors."""
@@ -105,7 +105,7 @@ class Fetch:
         reset = one_of(query, "reset", ("earliest", "latest")) if "reset" in query else None
         offset = within_range(partition, offset, reset)
         if EVENT_STREAM in accept:
-            await EventStream(request, send, self._stopping).tail(partition, offset, options.mode)
+            await EventStream(request, send, self._context).tail(partition, offset, options.mode)
             return
         if options.wait_ms and offset >= partition.high_watermark:
             await self._wait(partition, offset, options.wait_ms)

@@ -148,6 +148,7 @@ class Replay:
     """The route."""
 
     def __init__(self, context: RestContext) -> None:
+        self._context = context
         self._broker = context.broker
         self._stopping = context.stopping
 
@@ -164,7 +165,7 @@ class Replay:
                 query = {**query, "cursor": last.decode("latin-1")}
         reader = await open_reader(topic, query)
         if EVENT_STREAM in accept:
-            events = EventStream(request, send, self._stopping)
+            events = EventStream(request, send, self._context)
             await self._tail(events, reader, options, speed)
         elif NDJSON in accept:
             await self._stream_lines(send, reader, query, options, speed)

@@ -52,6 +52,10 @@ class BrokerProcess:
     def stop(self) -> None:
         """SIGTERM; a clean stop is asked for."""
         self.process.send_signal(signal.SIGTERM)
+        self.wait_for_clean_end()
+
+    def wait_for_clean_end(self) -> None:
+        """After it was told to stop."""
         status = self.process.wait(60)
         self._close()
         assert status == 0, self.stderr

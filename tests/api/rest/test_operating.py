@@ -1,0 +1,144 @@
+"""Cache administration, metrics, health, facts about the broker, request ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.broker_process import BrokerProcess
+
+
+def fill(http: httpx.Client, topic: str, count: int = 1000) -> None:
+    body = {"records": [{"key": f"k{n}", "value": n} for n in range(count)]}
+    http.post(f"/v1/topics/{topic}/records", json=body).raise_for_status()
+
+
+def numbers(http: httpx.Client, topic: str) -> Any:
+    return http.get("/v1/cache").json()["topics"].get(topic)
+
+
+class TestCache:
+    def test_warm_then_hit_then_drop(self, http: httpx.Client, single: str) -> None:
+        fill(http, single)
+        http.delete("/v1/cache", params={"tag": f"topic:{single}"})
+        wanted = {"topic": single, "partition": 0, "from_offset": 0, "to_offset": 1000}
+        warmed = http.post("/v1/cache:warm", json=wanted).json()
+        assert warmed["next_offset"] == 1000
+        before = numbers(http, single)
+        assert before["bytes"] >= warmed["bytes"] > 0
+        lines = http.get(
+            f"/v1/topics/{single}/partitions/0/records", headers={"Accept": "application/x-ndjson"}
+        )
+        assert len(lines.text.splitlines()) == 1000
+        after = numbers(http, single)
+        assert after["hits"] > before["hits"]
+        assert after["misses"] == before["misses"]
+        [segment] = http.get(f"/v1/topics/{single}/segments").json()["segments"]
+        assert segment["cached_bytes"] == segment["bytes"]
+        dropped = http.delete("/v1/cache", params={"tag": f"partition:{single}-0"}).json()
+        assert dropped["entries"] >= 1
+        assert numbers(http, single)["bytes"] == 0
+
+    def test_budget_and_time_to_live(self, start_broker: Callable[..., BrokerProcess]) -> None:
+        broker = start_broker("--set", "cache.bytes=1000000")
+        with broker.client() as http:
+            assert http.get("/v1/cache").json()["budget_bytes"] == 1_000_000
+            http.post("/v1/topics", json={"name": "t", "partitions": 1})
+            fill(http, "t")
+            warm = {"topic": "t", "from_offset": 0, "to_offset": 1000}
+            http.post("/v1/cache:warm", json=warm).raise_for_status()
+            assert http.get("/v1/cache").json()["used_bytes"] > 0
+            changed = http.patch("/v1/cache", json={"budget_bytes": 0, "ttl_ms": 5000}).json()
+            assert (changed["budget_bytes"], changed["used_bytes"]) == (0, 0)
+            assert changed["ttl_ms"] == 5000
+            assert http.patch("/v1/cache", json={"ttl_ms": 0}).json()["ttl_ms"] is None
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            ({"topic": "nowhere", "from_offset": 0, "to_offset": 1}, 404),
+            ({"topic": "?", "partition": 9, "from_offset": 0, "to_offset": 1}, 404),
+            ({"topic": "?", "from_offset": 5, "to_offset": 1}, 422),
+            ({"topic": "?", "from_offset": -1, "to_offset": 1}, 422),
+            ({"topic": "?"}, 422),
+        ],
+    )
+    def test_what_cannot_be_warmed(
+        self, http: httpx.Client, single: str, body: dict[str, Any], status: int
+    ) -> None:
+        topic = single if body["topic"] == "?" else body["topic"]
+        assert http.post("/v1/cache:warm", json={**body, "topic": topic}).status_code == status
+
+    def test_a_tag_that_is_none(self, http: httpx.Client) -> None:
+        assert http.delete("/v1/cache", params={"tag": "everything"}).status_code == 422
+        assert http.delete("/v1/cache").status_code == 422
+
+
+def test_metrics(http: httpx.Client, single: str) -> None:
+    fill(http, single, 10)
+    http.get(f"/v1/topics/{single}/partitions/0/records").raise_for_status()
+    offsets = {"offsets": [{"topic": single, "partition": 0, "offset": 4}]}
+    http.put("/v1/groups/measured/offsets", json=offsets).raise_for_status()
+    page = http.get("/metrics")
+    assert page.headers["content-type"].startswith("text/plain")
+    found = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(page.text)
+        for sample in family.samples
+    }
+
+    def value(name: str, **labels: str) -> float:
+        return found[name, frozenset(labels.items())]
+
+    assert value("kafka_log_log_end_offset", topic=single, partition="0") == 10
+    assert value("tidelog_log_flushed_offset", topic=single, partition="0") == 10
+    assert value("tidelog_log_writes_stopped", topic=single, partition="0") == 0
+    assert value("kafka_server_brokertopicmetrics_messagesin_total", topic=single) == 10
+    assert value("kafka_server_brokertopicmetrics_bytesin_total", topic=single) > 0
+    lag = value("kafka_consumergroup_lag", group="measured", topic=single, partition="0")
+    assert lag == 6
+    assert value("tidelog_cache_hits_total") >= 0
+
+
+def test_health(http: httpx.Client) -> None:
+    for kind in ("live", "ready"):
+        answer = http.get(f"/health/{kind}")
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+        assert answer.json()["problems"] == []
+
+
+def test_facts_about_the_broker(broker: BrokerProcess, http: httpx.Client) -> None:
+    facts = http.get("/v1/broker").json()
+    assert (facts["http"], facts["kafka"]) == (broker.url, broker.kafka)
+    assert facts["engine"] == "local"
+    assert facts["uptime_ms"] > 0
+    assert facts["limits"]["max_header_bytes"] == 65_536
+    assert f"cluster.id={facts['cluster_id']}" in (broker.data_dir / "meta.properties").read_text()
+
+
+class TestRequestIds:
+    def test_each_request_has_its_own(self, http: httpx.Client) -> None:
+        ids = {
+            http.get(path).headers["x-request-id"] for path in ("/v1/broker", "/x", "/v1/broker")
+        }
+        assert len(ids) == 3
+
+    @pytest.mark.parametrize("path", ["/v1/broker", "/v1/topics/nowhere/records", "/x"])
+    def test_the_callers_comes_back(self, http: httpx.Client, path: str) -> None:
+        answer = http.get(path, headers={"X-Request-Id": "mine-1"})
+        assert answer.headers.get_list("x-request-id") == ["mine-1"]
+
+    def test_one_that_is_too_long_does_not(self, http: httpx.Client) -> None:
+        answer = http.get("/v1/broker", headers={"X-Request-Id": "x" * 200})
+        assert answer.headers["x-request-id"] != "x" * 200
+
+
+def test_the_documentation_page(http: httpx.Client) -> None:
+    page = http.get("/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "/openapi.json" in page.text
+    assert "//cdn" not in page.text
