@@ -40,11 +40,11 @@ class HttpMember:
         records: list[dict[str, Any]] = self.last["records"]
         return records
 
-    def poll_until(self, partitions: set[int], **options: Any) -> list[dict[str, Any]]:
+    def poll_until(self, partitions: set[int]) -> list[dict[str, Any]]:
         """Poll until the assignment is these partitions; all records of the way there."""
         records = []
         for _ in range(50):
-            records += self.poll(wait_ms=200, **options)
+            records += self.poll(wait_ms=200)
             if self.partitions == partitions and not self.last["rebalancing"]:
                 return records
         raise AssertionError(f"{self.partitions} never became {partitions}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,26 @@ def code(answer: httpx.Response, status: int) -> str:
     error = answer.json()["error"]
     assert error["message"]
     return str(error["code"])
+
+
+@contextmanager
+def begun_poll(broker: BrokerProcess, member: HttpMember) -> Iterator[socket.socket]:
+    """A poll of a minute that the broker has begun with; ends with its connection."""
+    body = json.dumps({"cursor": member.cursor, "wait_ms": 60_000}).encode()
+    address = urlsplit(broker.url)
+    head = (
+        f"POST {member.path}/poll HTTP/1.1",
+        f"Host: {address.netloc}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Expect: 100-continue",
+    )
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall("\r\n".join((*head, "", "")).encode())
+        with connection.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.1 100")
+        connection.sendall(body)
+        yield connection
 
 
 class TestOneMember:
@@ -274,22 +295,9 @@ class TestWaiting:
         with broker.client() as http:
             http.post("/v1/topics", json={"name": "t", "partitions": 1}).raise_for_status()
             member = HttpMember(http, group, "t")
-        body = json.dumps({"cursor": member.cursor, "wait_ms": 60_000}).encode()
-        address = urlsplit(broker.url)
-        with socket.create_connection((address.hostname, address.port)) as connection:
-            head = (
-                f"POST {member.path}/poll HTTP/1.1",
-                f"Host: {address.netloc}",
-                "Content-Type: application/json",
-                f"Content-Length: {len(body)}",
-                "Expect: 100-continue",
-            )
-            connection.sendall("\r\n".join((*head, "", "")).encode())
-            answer = connection.makefile("rb")
-            assert answer.readline().startswith(b"HTTP/1.1 100")
-            connection.sendall(body)
+        with begun_poll(broker, member) as connection:
             broker.stop()
-            assert b"HTTP/1.1 200" in answer.read()
+            assert b"HTTP/1.1 200" in connection.makefile("rb").read()
 
 
 class TestSharing:
@@ -374,6 +382,21 @@ class TestSharing:
             assert code(answer, 404) == "unknown_member"
             assert "join again" in answer.json()["error"]["message"]
             assert code(silent.post("commit", cursor=silent.cursor), 404) == "unknown_member"
+
+    def test_a_caller_that_hangs_up_is_not_kept_alive(
+        self, start_broker: Callable[..., BrokerProcess], group: str
+    ) -> None:
+        broker = start_broker(
+            *("--set", "group.min.session.timeout.ms=100"),
+            *("--set", "group.consumer.min.heartbeat.interval.ms=100"),
+            *("--set", "group.consumer.heartbeat.interval.ms=100"),
+        )
+        with broker.client() as http:
+            http.post("/v1/topics", json={"name": "t", "partitions": 3}).raise_for_status()
+            first = HttpMember(http, group, "t", session_timeout_ms=1_000)
+            with begun_poll(broker, first):
+                second = HttpMember(http, group, "t")
+            assert second.poll_until({0, 1, 2}) == []
 
 
 class TestStaticMembers:
