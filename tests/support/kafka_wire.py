@@ -28,13 +28,25 @@ class ConnectionClosed(Exception):
 
 
 @cache
-def message_class(api: str, kind: str) -> Any:
-    """kafka-python's class; ``api`` as in ``list_offsets``, ``kind`` is request or response."""
+def _classes() -> dict[str, Any]:
     for module in pkgutil.walk_packages(kafka.protocol.__path__, "kafka.protocol."):
         if ".old" not in module.name and not module.name.endswith("generate_stubs"):
             importlib.import_module(module.name)
-    wanted = "".join(part.capitalize() for part in api.split("_")) + kind.capitalize()
-    return next(found for found in ApiMessage.__subclasses__() if found.__name__ == wanted)
+    return {found.__name__: found for found in ApiMessage.__subclasses__()}
+
+
+def _class_name(api: str, kind: str) -> str:
+    return "".join(part.capitalize() for part in api.split("_")) + kind.capitalize()
+
+
+def has_messages(api: str) -> bool:
+    """Whether kafka-python knows an API; it knows none of the new group protocol."""
+    return _class_name(api, "request") in _classes()
+
+
+def message_class(api: str, kind: str) -> Any:
+    """kafka-python's class; ``api`` as in ``list_offsets``, ``kind`` is request or response."""
+    return _classes()[_class_name(api, kind)]
 
 
 def encode_request(api: str, version: int, fields: Message, correlation_id: int = 1) -> bytes:
