@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,15 +38,18 @@ class Example(NamedTuple):
 
 def examples() -> Iterator[Example]:
     """Everything the page shows that can be run, in its order."""
-    blocks: list[tuple[str, str]] = _BLOCK.findall(README)
-    for number, (language, text) in enumerate(blocks):
+    blocks = list(_BLOCK.finditer(README))
+    for block, following in pairwise([*blocks, None]):
+        assert block is not None
+        language, text = block.groups()
         if language == "console":
             for command, output in commands(text):
                 endless = "curl -sN" in command
                 yield Example(["bash", "-euo", "pipefail", "-c", command], output, endless)
         elif language == "python":
-            following = blocks[number + 1] if number + 1 < len(blocks) else ("", "")
-            output = following[1] if following[0] == "text" else ""
+            output = ""
+            if following is not None and not README[block.end() : following.start()].strip():
+                output = following[2] if following[1] == "text" else ""
             yield Example([sys.executable, "-c", text], output)
 
 
