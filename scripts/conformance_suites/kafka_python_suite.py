@@ -61,7 +61,7 @@ KAFKA_PYTHON = Suite(
     name="kafka-python",
     source=PACKAGE,
     run=run,
-    settings=("num.partitions=4", "group.min.session.timeout.ms=1000"),
+    settings=("node.id=0", "num.partitions=4", "group.min.session.timeout.ms=1000"),
     explained={
         "test_admin_integration::test_create_describe_delete_acls": "needs access rules",
         "test_producer_integration::test_transactional_producer_messages": _TRANSACTIONS,

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from sources import node_source
 from suite import Outcome, Run, Suite, TestResult
@@ -96,18 +97,19 @@ def _one(run: Run, tests: Path, configuration: Path, number: str) -> list[TestRe
     if not report.exists():
         return [TestResult(number, "failed", _failure(text))]
     states = json.loads(report.read_text())["tests"]
-    return [
-        _result(name, state["state"], text)
-        for name, state in states.items()
-        if name.startswith(number)
-    ]
+    return [_result(name, state, text) for name, state in states.items() if name.startswith(number)]
 
 
-def _result(name: str, state: str, text: str) -> TestResult:
-    outcome = _OUTCOMES.get(state, "failed")
-    if outcome == "passed":
-        return TestResult(name, outcome)
-    return TestResult(name, outcome, _failure(text) if outcome == "failed" else _skip(name, text))
+def _result(name: str, state: dict[str, Any], text: str) -> TestResult:
+    outcome = _OUTCOMES.get(state["state"], "failed")
+    if outcome == "failed":
+        return TestResult(name, outcome, _failure(text))
+    if outcome == "skipped":
+        known = state["known_issue"]
+        return TestResult(
+            name, outcome, "its authors know it to fail" if known else _skip(name, text)
+        )
+    return TestResult(name, outcome)
 
 
 def _failure(text: str) -> str:
