@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections import deque
 
 from tidelog.api.config import Address
@@ -132,6 +133,8 @@ class Connection(asyncio.BufferedProtocol):
         host, port = transport.get_extra_info("peername")[:2]
         local_host, local_port = transport.get_extra_info("sockname")[:2]
         self.peer = Peer(host, f"{host}:{port}", Address(local_host, local_port))
+        # A client whose machine is gone never says so.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if not self._server.admits(host):
             transport.close()
             return
@@ -153,12 +156,21 @@ class Connection(asyncio.BufferedProtocol):
             self.closed.set_result(None)
 
     def _check_idle(self) -> None:
-        silent = self._loop.time() - self._heard
-        if silent >= self._server.idle_s and not self._pending:
+        """Close what has been silent for too long; whoever waits for an answer is not idle."""
+        assert self._transport is not None
+        now = self._loop.time()
+        if self._pending:
+            self._heard = now
+        silent = now - self._heard
+        if silent >= self._server.idle_s:
+            if self._transport.is_closing():
+                # What is unsent does not go away by itself: the client has stopped reading.
+                self.abort()
+                return
             self._close()
-            return
-        wait = max(self._server.idle_s - silent, 1.0)
-        self._timer = self._loop.call_later(wait, self._check_idle)
+            self._heard = now
+            silent = 0.0
+        self._timer = self._loop.call_later(self._server.idle_s - silent, self._check_idle)
 
     def drain(self) -> None:
         """Take no more requests; close when all are answered."""
