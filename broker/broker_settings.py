@@ -186,6 +186,12 @@ _GROUPS = (
         1,
     ),
     _int("group.consumer.max.size", _INT_MAX, "Members of one new group.", 1),
+    _word(
+        "group.consumer.migration.policy",
+        "bidirectional",
+        "Whether a group may change between classic and new while its members live.",
+        *("bidirectional", "upgrade", "downgrade", "disabled"),
+    ),
 )
 
 _IDENTITY = (

@@ -34,7 +34,7 @@ from tidelog.consumer_groups.consumer_group_records import (
 )
 from tidelog.consumer_groups.errors import (
     FencedInstance,
-    GroupNotEmpty,
+    IllegalGeneration,
     StaleMemberEpoch,
     UnknownMember,
 )
@@ -62,6 +62,11 @@ class ConsumerMember:
     subscription: MemberSubscription
     current: CurrentAssignment
 
+    @property
+    def is_classic(self) -> bool:
+        """Takes part through the classic protocol."""
+        return self.subscription.classic is not None
+
 
 _NO_SUBSCRIPTION = MemberSubscription(None, None, "", "", (), None, -1, None)
 NO_ASSIGNMENT = CurrentAssignment(0, 0, MemberState.STABLE, {}, {})
@@ -87,6 +92,8 @@ class ConsumerGroup:
         self._sessions: dict[str, int] = {}
         self._revocations: dict[str, tuple[int, int]] = {}
         """Until when a member has to give up partitions, and at which epoch it was told to."""
+        self._steps: dict[str, int] = {}
+        """Until when a classic member has to join again, or to ask for its assignment."""
 
     # What the records say
 
@@ -131,6 +138,7 @@ class ConsumerGroup:
             del self._static[instance_id]
         self._sessions.pop(member_id, None)
         self._revocations.pop(member_id, None)
+        self._steps.pop(member_id, None)
 
     def _assign(self, member_id: str, current: CurrentAssignment | None) -> None:
         member = self.members.get(member_id)
@@ -229,7 +237,8 @@ class ConsumerGroup:
         """Whether the member may commit offsets of these partitions.
 
         A member that has not yet heard of its new epoch may, for partitions that it has had since
-        before (KIP-1251). Raises UnknownMember, StaleMemberEpoch.
+        before (KIP-1251). Raises UnknownMember, StaleMemberEpoch; IllegalGeneration for a classic
+        member.
         """
         if epoch < 0 and not self.members:
             return
@@ -239,6 +248,8 @@ class ConsumerGroup:
         current = member.current
         if epoch == current.member_epoch:
             return
+        if member.is_classic:
+            raise IllegalGeneration(self.name, epoch, current.member_epoch)
         held = {**current.revoking, **current.assigned}
         if (
             epoch < 0
@@ -273,12 +284,6 @@ class ConsumerGroup:
         records += [TargetEpochRecord(self.name, None), GroupEpochRecord(self.name, None)]
         return records
 
-    def kill(self) -> None:
-        """The group is deleted. Raises GroupNotEmpty."""
-        if self.members:
-            raise GroupNotEmpty(self.name)
-        self.wake_ms = NEVER_MS
-
     # Clocks
 
     def hear(self, member_id: str, now_ms: int) -> None:
@@ -296,8 +301,20 @@ class ConsumerGroup:
             self.wake_ms = min(self.wake_ms, now_ms + timeout_ms)
         self.wake_ms = min(self.wake_ms, self._sessions[member_id])
 
+    def await_step(self, member_id: str, now_ms: int) -> None:
+        """A classic member has its rebalance timeout for its next step, from the first call on."""
+        timeout_ms = self.members[member_id].subscription.rebalance_timeout_ms
+        due_ms = self._steps.setdefault(member_id, now_ms + timeout_ms)
+        self.wake_ms = min(self.wake_ms, due_ms)
+
+    def took_step(self, member_id: str) -> None:
+        self._steps.pop(member_id, None)
+
     def _session_timeout_ms(self, member: ConsumerMember) -> int:
-        """A hosted member polls in its caller's rhythm, which is as long for both time-outs."""
+        """A classic member chooses its own; a hosted one polls in its caller's rhythm."""
+        classic = member.subscription.classic
+        if classic is not None:
+            return classic.session_timeout_ms
         if is_hosted(member.member_id):
             return member.subscription.rebalance_timeout_ms
         return self._settings.consumer_session_timeout_ms
@@ -310,19 +327,17 @@ class ConsumerGroup:
             self.empty_since_ms = wall_ms
 
     def overdue(self, now_ms: int) -> list[str]:
-        """Members that are silent for too long, or too slow to give up partitions."""
+        """Members that are silent for too long, or too slow in giving up or joining again."""
         if now_ms < self.wake_ms:
             return []
-        due = [member_id for member_id, at_ms in self._sessions.items() if at_ms <= now_ms]
-        due += [
-            member_id
-            for member_id, (at_ms, _) in self._revocations.items()
-            if at_ms <= now_ms and member_id not in due
+        deadlines = [
+            *self._sessions.items(),
+            *((member_id, at_ms) for member_id, (at_ms, _) in self._revocations.items()),
+            *self._steps.items(),
         ]
-        waiting = [at_ms for at_ms in self._sessions.values() if at_ms > now_ms]
-        waiting += [at_ms for at_ms, _ in self._revocations.values() if at_ms > now_ms]
+        waiting = [at_ms for _, at_ms in deadlines if at_ms > now_ms]
         self.wake_ms = min(waiting, default=NEVER_MS)
-        return due
+        return list(dict.fromkeys(member_id for member_id, at_ms in deadlines if at_ms <= now_ms))
 
 
 def preferred_assignor(subscriptions: Iterable[MemberSubscription]) -> str:

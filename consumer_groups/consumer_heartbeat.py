@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
+from tidelog.consumer_groups.consumer_group_records import ClassicMetadata, TopicIdPartition
 from tidelog.consumer_groups.errors import InvalidHeartbeat, UnsupportedAssignor
 
 JOIN_EPOCH = 0
@@ -32,6 +32,8 @@ class ConsumerHeartbeat:
     assignor: str | None = None
     owned: tuple[TopicIdPartition, ...] | None = None
     """All partitions that the member owns now."""
+    classic: ClassicMetadata | None = None
+    """Of a member that takes part through the classic protocol."""
 
     @property
     def is_full(self) -> bool:

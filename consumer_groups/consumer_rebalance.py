@@ -215,9 +215,13 @@ class _Beat:
             )
 
     def _replace(self, present: ConsumerMember) -> ConsumerMember:
-        """A static member comes back and takes over what was kept for it."""
+        """A static member comes back and takes over what was kept for it.
+
+        A classic one does not say goodbye: it takes the place of its predecessor at any time.
+        """
         heartbeat, name = self._heartbeat, self._group.name
-        if present.current.member_epoch != LEAVE_STATIC_EPOCH:
+        released = present.current.member_epoch == LEAVE_STATIC_EPOCH
+        if not released and heartbeat.classic is None:
             raise UnreleasedInstance(name, heartbeat.instance_id or "", present.member_id)
         current = present.current._replace(member_epoch=JOIN_EPOCH, previous_epoch=JOIN_EPOCH)
         new = replace(present, member_id=heartbeat.member_id, current=current)
@@ -244,6 +248,7 @@ class _Beat:
             old.topic_regex if heartbeat.topic_regex is None else heartbeat.topic_regex or None,
             old.rebalance_timeout_ms if timeout_ms == -1 else timeout_ms,
             heartbeat.assignor or old.assignor,
+            heartbeat.classic,
         )
 
     # The group

@@ -16,7 +16,12 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from tidelog.broker.broker import Broker
-from tidelog.consumer_groups import consumer_rebalance, descriptions
+from tidelog.consumer_groups import (
+    classic_member,
+    consumer_rebalance,
+    descriptions,
+    migration,
+)
 from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
 from tidelog.consumer_groups.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.consumer_heartbeat import (
@@ -25,14 +30,12 @@ from tidelog.consumer_groups.consumer_heartbeat import (
     ConsumerHeartbeatReply,
 )
 from tidelog.consumer_groups.errors import (
-    InconsistentProtocol,
     UnknownGroup,
     UnknownMember,
 )
-from tidelog.consumer_groups.group import Group
 from tidelog.consumer_groups.group_offsets import GroupOffsets
 from tidelog.consumer_groups.group_records import GroupRecord, StateRecord
-from tidelog.consumer_groups.groups import Groups
+from tidelog.consumer_groups.groups import AnyGroup, Groups
 from tidelog.consumer_groups.hosted_members import HostedMembers
 from tidelog.consumer_groups.lag import Lag
 from tidelog.consumer_groups.membership import (
@@ -112,7 +115,7 @@ class Coordinator:
     # Members of classic groups
 
     async def join(self, request: JoinRequest) -> JoinReply:
-        """Waits until the group has a new generation.
+        """Waits until the group has a new generation; one of the new protocol has it at once.
 
         Raises MemberIdRequired (come back with its id), UnknownMember, FencedInstance,
         InconsistentProtocol, GroupFull, InvalidSessionTimeout, InvalidGroupId.
@@ -120,18 +123,18 @@ class Coordinator:
         self._groups.check_name(request.group)
         self._settings.check_session_timeout(request.session_timeout_ms)
         group = await self._group_to_join(request)
-        ticket: asyncio.Future[JoinReply] = asyncio.get_running_loop().create_future()
         new_id = f"{request.instance_id or request.client_id}-{uuid4()}"
+        if isinstance(group, ConsumerGroup):
+            return await self._join_new(group, request, new_id)
+        ticket: asyncio.Future[JoinReply] = asyncio.get_running_loop().create_future()
         outcome = group.join(request, ticket, new_id, self._groups.now_ms())
         self._groups.carry_out(group, outcome)
         return await self._groups.wait(ticket)
 
-    async def _group_to_join(self, request: JoinRequest) -> Group:
+    async def _group_to_join(self, request: JoinRequest) -> AnyGroup:
         """The group, made for a new member; an empty one of the new protocol gives way."""
         found = self._groups.find(request.group)
-        while isinstance(found, ConsumerGroup):
-            if not found.is_empty:
-                raise InconsistentProtocol(found.name, "its members use the new protocol")
+        while isinstance(found, ConsumerGroup) and found.is_empty:
             await self._groups.topic.write_now(found.name, found.tombstones())
             found = self._groups.find(request.group)
         if found is not None:
@@ -140,6 +143,11 @@ class Coordinator:
             raise UnknownMember(request.group, request.member_id)
         return self._groups.create(request.group)
 
+    async def _join_new(self, group: ConsumerGroup, request: JoinRequest, new_id: str) -> JoinReply:
+        heartbeat = classic_member.heartbeat_of(group, request, new_id, self._groups.topics_now())
+        reply = await self._beat(group, heartbeat)
+        return classic_member.join_reply(request, reply)
+
     async def sync(self, request: SyncRequest) -> SyncReply:
         """Waits for the leader's assignment.
 
@@ -147,6 +155,9 @@ class Coordinator:
         InconsistentProtocol.
         """
         group = self._member_group(request.group, request.member_id)
+        if isinstance(group, ConsumerGroup):
+            topics, now_ms = self._groups.topics_now(), self._groups.now_ms()
+            return classic_member.sync(group, request, topics, now_ms)
         ticket: asyncio.Future[SyncReply] = asyncio.get_running_loop().create_future()
         self._groups.carry_out(group, group.sync(request, ticket))
         return await self._groups.wait(ticket)
@@ -154,25 +165,42 @@ class Coordinator:
     def heartbeat(self, request: HeartbeatRequest) -> None:
         """Raises RebalanceInProgress, UnknownMember, FencedInstance, IllegalGeneration."""
         group = self._member_group(request.group, request.member_id)
-        group.heartbeat(request, self._groups.now_ms())
+        if isinstance(group, ConsumerGroup):
+            classic_member.beat(group, request, self._groups.now_ms())
+            self._groups.watch(group)
+        else:
+            group.heartbeat(request, self._groups.now_ms())
 
     async def leave(self, group: str, members: Sequence[LeavingMember]) -> list[LeftMember]:
         """Each member is answered for itself."""
         self._groups.check_name(group)
         found = self._groups.find(group)
-        if not isinstance(found, Group):
+        if found is None:
             return [
                 LeftMember(one.member_id, one.instance_id, UnknownMember(group, one.member_id))
                 for one in members
             ]
+        if isinstance(found, ConsumerGroup):
+            return await self._leave_new(found, members)
         left, outcome = found.leave(members, self._groups.now_ms())
         self._groups.carry_out(found, outcome)
         return left
 
-    def _member_group(self, name: str, member_id: str) -> Group:
+    async def _leave_new(
+        self, group: ConsumerGroup, members: Sequence[LeavingMember]
+    ) -> list[LeftMember]:
+        topics = self._groups.topics_now()
+        left, gone = classic_member.leave(group, members)
+        records = consumer_rebalance.forget(group, gone, topics)
+        done = self._groups.change(group.name, records, topics)
+        if done is not None:
+            await done
+        return left
+
+    def _member_group(self, name: str, member_id: str) -> AnyGroup:
         self._groups.check_name(name)
         group = self._groups.find(name)
-        if not isinstance(group, Group):
+        if group is None:
             raise UnknownMember(name, member_id)
         return group
 
@@ -189,31 +217,59 @@ class Coordinator:
         self._groups.check_name(heartbeat.group)
         await self._groups.topic.exists()
         group, records = self._group_to_beat(heartbeat)
+        return await self._beat(group, heartbeat, records)
+
+    async def _beat(
+        self,
+        group: ConsumerGroup,
+        heartbeat: ConsumerHeartbeat,
+        before: Sequence[StateRecord] = (),
+    ) -> ConsumerHeartbeatReply:
+        """``before`` is what has to be written with the heartbeat's own records."""
         topics, wall_ms = self._groups.topics_now(), self._broker.clock.now_ms()
         decision = consumer_rebalance.beat(group, heartbeat, topics, self._settings, wall_ms)
-        done = self._groups.change(group.name, [*records, *decision.records], topics)
+        done = self._groups.change(group.name, [*before, *decision.records], topics)
         changed = self._groups.find(group.name)
         if isinstance(changed, ConsumerGroup):
-            changed.hear(heartbeat.member_id, self._groups.now_ms())
-            self._groups.watch(changed)
+            self._hear(changed, heartbeat, all_members=bool(before))
         if done is not None:
             await done
         return decision.reply
 
+    def _hear(
+        self, group: ConsumerGroup, heartbeat: ConsumerHeartbeat, *, all_members: bool
+    ) -> None:
+        now_ms = self._groups.now_ms()
+        if all_members:
+            group.resume(now_ms, self._broker.clock.now_ms())
+        group.hear(heartbeat.member_id, now_ms)
+        if heartbeat.classic is not None:
+            group.took_step(heartbeat.member_id)
+            group.await_step(heartbeat.member_id, now_ms)
+        self._groups.watch(group)
+
     def _group_to_beat(
         self, heartbeat: ConsumerHeartbeat
     ) -> tuple[ConsumerGroup, list[StateRecord]]:
-        """The group, and what has to be written before its first record."""
+        """The group, and what has to be written before its first record.
+
+        A classic group gives way: an empty one is forgotten, others go on in the new protocol.
+        """
         found = self._groups.find(heartbeat.group)
         if isinstance(found, ConsumerGroup):
             return found, []
-        gives_way = found is None or found.is_disposable
-        if heartbeat.member_epoch != JOIN_EPOCH or not gives_way:
+        if heartbeat.member_epoch != JOIN_EPOCH:
             raise UnknownGroup(heartbeat.group)
-        before: list[StateRecord] = []
-        if found is not None:
-            before.append(GroupRecord(found.name, None))
-        return ConsumerGroup(heartbeat.group, self._settings), before
+        group = ConsumerGroup(heartbeat.group, self._settings)
+        if found is None:
+            return group, []
+        before: list[StateRecord] = [GroupRecord(found.name, None)]
+        if not found.is_empty:
+            topics, wall_ms = self._groups.topics_now(), self._broker.clock.now_ms()
+            for record in migration.upgraded(found, topics, self._settings, wall_ms):
+                group.apply(record)
+                before.append(record)
+        return group, before
 
     # Groups of both kinds
 

@@ -21,7 +21,6 @@ from tidelog.consumer_groups.errors import (
     FencedInstance,
     GroupError,
     GroupFull,
-    GroupNotEmpty,
     IllegalGeneration,
     InconsistentProtocol,
     MemberIdRequired,
@@ -64,11 +63,11 @@ class Group:
         group._rebalance.restore(metadata)
         return group
 
-    def resume(self, now_ms: int) -> Outcome:
-        """All members of a loaded group get a session's time to be heard of."""
+    def resume(self, now_ms: int, *, rejoin: bool = False) -> Outcome:
+        """All members of a loaded group get a session's time to be heard of, or to rejoin."""
         for member in self.members:
             self._rebalance.hear(member, now_ms)
-        if len(self.members) > self._settings.max_size:
+        if rejoin or len(self.members) > self._settings.max_size:
             self._rebalance.prepare(now_ms)
         return self._rebalance.take()
 
@@ -190,13 +189,13 @@ class Group:
             raise RebalanceInProgress(self.name)
         self._rebalance.hear(member, now_ms)
 
-    def kill(self) -> None:
-        """The group is deleted. Raises GroupNotEmpty."""
-        self._check_alive()
-        if not self.is_empty:
-            raise GroupNotEmpty(self.name)
+    def give_way(self) -> Outcome:
+        """The group is deleted or goes on in the new protocol: who waits here has to join again."""
+        for member in self.members:
+            self._rebalance.refuse(member, RebalanceInProgress(self.name))
         self._rebalance.state = State.DEAD
         self._rebalance.wake_ms = NEVER_MS
+        return self._rebalance.take()
 
     def stored(self, store: Store, now_ms: int) -> Outcome:
         """The metadata is durable."""

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tidelog.broker.broker import Broker
-from tidelog.consumer_groups import consumer_rebalance
+from tidelog.consumer_groups import consumer_rebalance, migration
 from tidelog.consumer_groups.catalog_view import CatalogView
 from tidelog.consumer_groups.consumer_group import ConsumerGroup, TopicsNow
 from tidelog.consumer_groups.consumer_group_records import (
@@ -97,6 +97,7 @@ class Groups:
             if isinstance(group, ConsumerGroup):
                 group.resume(now_ms, self._clock.now_ms())
                 self.watch(group)
+                self._downgrade(group, self.topics_now())
         for name, metadata in self._restored.items():
             classic = self._groups[name] = Group.restore(name, metadata, self.settings)
             self.carry_out(classic, classic.resume(now_ms))
@@ -178,14 +179,7 @@ class Groups:
 
     def carry_out(self, group: Group, outcome: Outcome) -> None:
         """Send replies, write metadata, see to the group's clock."""
-        for ticket, result in outcome.replies:
-            assert isinstance(ticket, asyncio.Future)
-            if ticket.done():
-                continue
-            if isinstance(result, GroupError):
-                ticket.set_exception(result)
-            else:
-                ticket.set_result(result)
+        self._send(outcome)
         for store in outcome.stores:
             metadata = store.metadata._replace(state_timestamp_ms=self._clock.now_ms())
             done = self.topic.write(group.name, [GroupRecord(group.name, metadata)])
@@ -195,13 +189,25 @@ class Groups:
         else:
             self.watch(group)
 
+    def _send(self, outcome: Outcome) -> None:
+        for ticket, result in outcome.replies:
+            assert isinstance(ticket, asyncio.Future)
+            if ticket.done():
+                continue
+            if isinstance(result, GroupError):
+                ticket.set_exception(result)
+            else:
+                ticket.set_result(result)
+
     def _stored(self, group: Group, store: Store, done: asyncio.Future[None]) -> None:
         error = None if done.cancelled() else done.exception()
         if error is None:
             outcome = group.stored(store, self.now_ms())
         else:
             outcome = group.store_failed(store, str(error), self.now_ms())
-        if group.state is not State.DEAD:
+        if group.state is State.DEAD:
+            self._send(outcome)
+        else:
             self.carry_out(group, outcome)
 
     def change(
@@ -209,14 +215,29 @@ class Groups:
     ) -> asyncio.Future[None] | None:
         """Apply the records of a group of the new protocol; done when they are durable.
 
-        None where there is nothing to write. Raises CoordinatorUnavailable.
+        It becomes a classic one if these leave it with classic members only. None where there is
+        nothing to write. Raises CoordinatorUnavailable.
         """
         done = self.topic.write_now(name, records) if records else None
         group = self._groups.get(name)
         if isinstance(group, ConsumerGroup):
             group.topics_version = topics.version
+            if records:
+                done = self._downgrade(group, topics) or done
         if records:
+            group = self._groups.get(name)
             self.watches.tell(name, group if isinstance(group, ConsumerGroup) else None)
+        return done
+
+    def _downgrade(self, group: ConsumerGroup, topics: TopicsNow) -> asyncio.Future[None] | None:
+        """Go on in the classic protocol, if it is time to; done when that is durable."""
+        name = group.name
+        metadata = migration.downgraded(group, topics, self.settings, self._clock.now_ms())
+        if metadata is None:
+            return None
+        done = self.topic.write_now(name, [*group.tombstones(), GroupRecord(name, metadata)])
+        classic = self._groups[name] = Group.restore(name, metadata, self.settings)
+        self.carry_out(classic, classic.resume(self.now_ms(), rejoin=True))
         return done
 
     # What the topic says
@@ -262,7 +283,7 @@ class Groups:
         group = self._groups.pop(name, None)
         self._deadlines.forget(name)
         if isinstance(group, Group):
-            group.kill()
+            self._send(group.give_way())
 
     # Time
 
@@ -310,7 +331,9 @@ class Groups:
         else:
             if done is not None:
                 done.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self.watch(group)
+        present = self._groups.get(group.name)
+        if present is not None:
+            self.watch(present)
 
 
 def _stopping() -> CoordinatorUnavailable:

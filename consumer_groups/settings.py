@@ -23,11 +23,21 @@ class GroupSettings:
     consumer_session_timeout_ms: int = 45_000
     consumer_heartbeat_interval_ms: int = 5_000
     consumer_max_size: int = 2**31 - 1
+    migration_policy: str = "bidirectional"
     offset_metadata_max_bytes: int = 4_096
     offsets_retention_ms: int = 7 * 24 * 3_600_000
     offsets_retention_check_interval_ms: int = 600_000
     offsets_partitions: int = 1
     offsets_segment_bytes: int = 100 * 1024 * 1024
+
+    @property
+    def may_upgrade(self) -> bool:
+        """Whether a classic group may become one of the new protocol while its members live."""
+        return self.migration_policy in ("bidirectional", "upgrade")
+
+    @property
+    def may_downgrade(self) -> bool:
+        return self.migration_policy in ("bidirectional", "downgrade")
 
     def check_session_timeout(self, session_timeout_ms: int) -> None:
         """Raises InvalidSessionTimeout."""
@@ -45,6 +55,7 @@ class GroupSettings:
             consumer_session_timeout_ms=settings["group.consumer.session.timeout.ms"],
             consumer_heartbeat_interval_ms=settings["group.consumer.heartbeat.interval.ms"],
             consumer_max_size=settings["group.consumer.max.size"],
+            migration_policy=settings["group.consumer.migration.policy"],
             offset_metadata_max_bytes=settings["offset.metadata.max.bytes"],
             offsets_retention_ms=settings["offsets.retention.minutes"] * 60_000,
             offsets_retention_check_interval_ms=settings["offsets.retention.check.interval.ms"],
