@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tidelog.storage.key_map import KeyMap
 from tidelog.storage.log_settings import LogSettings
@@ -31,7 +31,7 @@ class CompactionPlan:
     end_offset: int
     clean_bytes: int
     dirty_bytes: int
-    reason: str | None
+    reason: Literal["dirty_ratio", "max_lag"] | None
 
     @property
     def dirty_ratio(self) -> float:
@@ -71,7 +71,7 @@ def plan_compaction(
     if not settings.compact or not plan.dirty_bytes:
         return plan
     times = [segment.first_timestamp for segment in dirty if segment.first_timestamp > 0]
-    reason = None
+    reason: Literal["dirty_ratio", "max_lag"] | None = None
     if plan.dirty_ratio > settings.min_cleanable_dirty_ratio:
         reason = "dirty_ratio"
     elif min(times, default=now_ms) < now_ms - settings.max_compaction_lag_ms:

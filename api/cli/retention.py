@@ -22,7 +22,7 @@ def show(topic: TopicName, json: Json = False, server: Server = None) -> None:
         return
     print_table(
         "Segments",
-        ("partition", "base", "records", "size", "first", "last", "sealed"),
+        ("partition", "base", "offsets", "size", "first", "last", "sealed", "cleaned"),
         [
             (
                 one["partition"],
@@ -32,6 +32,7 @@ def show(topic: TopicName, json: Json = False, server: Server = None) -> None:
                 moment(one["first_timestamp"]),
                 moment(one["last_timestamp"]),
                 "yes" if one["sealed"] else "no",
+                "yes" if one["cleaned"] else "no",
             )
             for one in segments
         ],

@@ -75,6 +75,7 @@ class _Everything(Collector):
         yield from _logs(broker)
         yield from _topics(broker)
         yield from _cache(broker)
+        yield from _compaction(broker)
         yield from _groups(self._groups)
         uptime = broker.clock.monotonic_ms() - broker.started_ms
         yield GaugeMetricFamily("tidelog_uptime_seconds", "Time since start", uptime / 1000)
@@ -120,6 +121,19 @@ def _topics(broker: Broker) -> Iterator[Metric]:
         messages_in.add_metric(label, sum(p.appended_records for p in topic.partitions))
         bytes_out.add_metric(label, sum(p.fetched_bytes for p in topic.partitions))
     yield from (bytes_in, messages_in, bytes_out)
+
+
+def _compaction(broker: Broker) -> Iterator[Metric]:
+    counters = broker.compaction.counters
+    for name, text, value in (
+        ("passes", "Logs that were compacted", counters.compacted),
+        ("failures", "Logs whose compaction failed", counters.failed),
+        ("source_bytes", "Bytes of segments that were replaced", counters.source_bytes),
+        ("kept_bytes", "Bytes of what took their place", counters.kept_bytes),
+    ):
+        metric = CounterMetricFamily(f"tidelog_compaction_{name}", text)
+        metric.add_metric((), value)
+        yield metric
 
 
 def _cache(broker: Broker) -> Iterator[Metric]:

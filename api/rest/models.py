@@ -111,11 +111,12 @@ class SegmentOut(BaseModel):
     partition: int
     base_offset: int
     next_offset: int
-    records: int
+    records: int = Field(description="Offsets that it spans; once cleaned it may hold fewer.")
     bytes: int
     first_timestamp: int
     last_timestamp: int
     sealed: bool
+    cleaned: bool = Field(description="Whether compaction has been over it.")
     cached_bytes: int
 
 
@@ -137,12 +138,23 @@ class NextSegment(BaseModel):
     after_bytes: int | None
 
 
+class PartitionCompaction(BaseModel):
+    """What compaction has been over, what waits for it, and whether that is enough for a pass."""
+
+    cleaned_offset: int
+    clean_bytes: int
+    dirty_bytes: int
+    dirty_ratio: float
+    due: Literal["dirty_ratio", "max_lag"] | None
+
+
 class PartitionRetention(BaseModel):
     partition: int
     expired: list[ExpiredSegment]
     next: NextSegment | None
     held: list[ExpiredSegment]
     held_by: list[str]
+    compaction: PartitionCompaction | None = Field(description="Null unless it is compacted.")
 
 
 class RetentionOut(BaseModel):

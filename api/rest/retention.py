@@ -12,6 +12,7 @@ from tidelog.api.rest.models import (
     DeletedRecords,
     ExpiredSegment,
     NextSegment,
+    PartitionCompaction,
     PartitionRetention,
     RetentionOut,
     RunRetention,
@@ -20,6 +21,7 @@ from tidelog.api.rest.models import (
 )
 from tidelog.broker.housekeeping import PartitionPlan
 from tidelog.broker.partition import Partition
+from tidelog.broker.topic import Topic
 
 
 def routes(context: RestContext) -> APIRouter:
@@ -39,8 +41,9 @@ def routes(context: RestContext) -> APIRouter:
     async def preview_retention(topic: str) -> RetentionOut:
         """What would go now and why, what goes next and when, what holds it back."""
         now_ms = broker.clock.now_ms()
-        plans = await broker.housekeeping.plan(broker.topic(topic), now_ms)
-        return _retention(now_ms, True, plans)
+        found = broker.topic(topic)
+        plans = await broker.housekeeping.plan(found, now_ms)
+        return await _retention(context, found, now_ms, True, plans)
 
     @router.post("/retention:run", responses=errors(404, 507))
     async def run_retention(topic: str, body: RunRetention | None = None) -> RetentionOut:
@@ -48,7 +51,8 @@ def routes(context: RestContext) -> APIRouter:
         now_ms = broker.clock.now_ms()
         dry_run = body is not None and body.dry_run
         work = broker.housekeeping.plan if dry_run else broker.housekeeping.retain
-        return _retention(now_ms, dry_run, await work(broker.topic(topic), now_ms))
+        found = broker.topic(topic)
+        return await _retention(context, found, now_ms, dry_run, await work(found, now_ms))
 
     @router.delete("/partitions/{partition}/records", responses=errors(404, 416, 507))
     async def delete_records(
@@ -78,13 +82,16 @@ async def _segments(context: RestContext, partition: Partition) -> list[SegmentO
             first_timestamp=info.first_timestamp,
             last_timestamp=info.last_timestamp,
             sealed=info.sealed,
+            cleaned=info.next_offset <= partition.log.cleaned_offset,
             cached_bytes=cache.cached_bytes(partition.log_id, info.base_offset, info.next_offset),
         )
         for info in await partition.segments()
     ]
 
 
-def _retention(now_ms: int, dry_run: bool, plans: list[PartitionPlan]) -> RetentionOut:
+async def _retention(
+    context: RestContext, topic: Topic, now_ms: int, dry_run: bool, plans: list[PartitionPlan]
+) -> RetentionOut:
     return RetentionOut(
         now_ms=now_ms,
         dry_run=dry_run,
@@ -95,7 +102,23 @@ def _retention(now_ms: int, dry_run: bool, plans: list[PartitionPlan]) -> Retent
                 next=None if plan.next is None else NextSegment(**plan.next._asdict()),
                 held=[ExpiredSegment(**held._asdict()) for held in plan.held],
                 held_by=list(plan.held_by),
+                compaction=await _compaction(context, topic.partition(number), now_ms),
             )
             for number, plan in plans
         ],
+    )
+
+
+async def _compaction(
+    context: RestContext, partition: Partition, now_ms: int
+) -> PartitionCompaction | None:
+    if not partition.log.settings.compact:
+        return None
+    plan = await context.broker.compaction.plan(partition, now_ms)
+    return PartitionCompaction(
+        cleaned_offset=plan.cleaned_offset,
+        clean_bytes=plan.clean_bytes,
+        dirty_bytes=plan.dirty_bytes,
+        dirty_ratio=plan.dirty_ratio,
+        due=plan.reason,
     )

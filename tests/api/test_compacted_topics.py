@@ -52,10 +52,36 @@ def segments(http: httpx.Client) -> list[dict[str, int]]:
 
 
 def wait_until_compacted(http: httpx.Client) -> None:
-    """All sealed segments together hold less than the keys could need twice."""
+    """Every sealed segment is clean, and together they hold little more than the keys need."""
     deadline = time.monotonic() + DEADLINE_S
-    while sum(s["bytes"] for s in segments(http) if s["sealed"]) > 2 * KEYS * 6000:
-        assert time.monotonic() < deadline, segments(http)
+    while True:
+        sealed = [segment for segment in segments(http) if segment["sealed"]]
+        small = sum(segment["bytes"] for segment in sealed) < 2 * KEYS * 6000
+        if sealed and small and all(segment["cleaned"] for segment in sealed):
+            return
+        assert time.monotonic() < deadline, sealed
+
+
+def check_what_is_shown(http: httpx.Client) -> None:
+    """Segments, the preview and the metrics tell what compaction did."""
+    found = segments(http)
+    assert found[0]["cleaned"]
+    assert not found[-1]["cleaned"]
+    (shown,) = http.get(f"/v1/topics/{TOPIC}/retention").json()["partitions"]
+    compaction = shown["compaction"]
+    assert compaction["cleaned_offset"] == found[-1]["base_offset"]
+    assert compaction["clean_bytes"] == sum(s["bytes"] for s in found if s["sealed"])
+    assert (compaction["dirty_bytes"], compaction["due"]) == (0, None)
+    metrics = dict(
+        line.rsplit(" ", 1)
+        for line in http.get("/metrics").text.splitlines()
+        if line.startswith("tidelog_compaction")
+    )
+    assert float(metrics["tidelog_compaction_failures_total"]) == 0
+    kept, source = (
+        float(metrics[f"tidelog_compaction_{name}_bytes_total"]) for name in ("kept", "source")
+    )
+    assert 0 < kept < source
 
 
 def read_over_http(http: httpx.Client) -> Latest:
@@ -112,6 +138,7 @@ def test_a_topic_shrinks_and_every_reader_finds_the_newest_of_each_key(
         create(http)
         latest = produce(http)
         wait_until_compacted(http)
+        check_what_is_shown(http)
         assert read_over_http(http) == latest
         assert read_with_librdkafka(process.kafka) == latest
         assert read_with_kafka_python(process.kafka) == latest
