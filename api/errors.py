@@ -42,10 +42,11 @@ class HttpError(NamedTuple):
 
 
 UNKNOWN_SERVER_ERROR = -1
+INTERNAL_ERROR = "internal_error"
 
 ANSWERS: dict[type[Exception], Answer] = {
     storage.OffsetOutOfRange: Answer(416, "offset_out_of_range", 1),
-    storage.CorruptBatch: Answer(422, "corrupt_batch", 2),
+    storage.CorruptBatch: Answer(500, "corrupt_batch", 2),
     storage.InvalidRecord: Answer(422, "invalid_record", 87),
     storage.InvalidTimestamp: Answer(422, "invalid_timestamp", 32),
     storage.BatchTooLarge: Answer(413, "record_too_large", 10),
@@ -103,7 +104,7 @@ def http_error(error: Exception) -> HttpError:
         return HttpError(error.status, error.code, str(error), error.details)
     answer = _answer(error)
     if answer is None:
-        return HttpError(500, "internal_error", "the broker failed; its log says why", {})
+        return HttpError(500, INTERNAL_ERROR, "the broker failed; its log says why", {})
     message = str(error)
     if isinstance(error, broker.UnknownTopic):
         message += f'; create it with POST /v1/topics and the body {{"name": "{error.topic}"}}'

@@ -10,11 +10,20 @@ import logging
 import uuid
 from urllib.parse import urlsplit
 
-from tidelog.api.errors import ApiError, HttpError, http_error
+from tidelog.api.errors import INTERNAL_ERROR, ApiError, HttpError, http_error
 from tidelog.api.rest.administration import Administration
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.fetch import Fetch
-from tidelog.api.rest.http import ClientDisconnected, Message, Receive, Request, Scope, Send, reply
+from tidelog.api.rest.http import (
+    ClientDisconnected,
+    Message,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    reply,
+    too_large,
+)
 from tidelog.api.rest.pages import Pages
 from tidelog.api.rest.produce import Produce
 from tidelog.api.rest.rendering import encode_json
@@ -52,8 +61,10 @@ class Door:
             return
         except Exception as error:
             failed = http_error(error)
-            if failed.status == 500:
+            if failed.code == INTERNAL_ERROR:
                 _log.exception("%s %s failed", scope["method"], scope["path"])
+            elif failed.status == 500:
+                _log.error("%s %s: %s", scope["method"], scope["path"], failed.message)
             if exchange.started:
                 raise
             await exchange.reply_error(failed)
@@ -70,7 +81,9 @@ class Door:
         parts = scope["path"].split("/")
         method, count = scope["method"], len(parts)
         if count < 5 or parts[1] != "v1" or parts[2] != "topics":
-            await self._administration(scope, _bounded(receive, self._body_limit), exchange.send)
+            await self._administration(
+                scope, _bounded(scope, receive, self._body_limit), exchange.send
+            )
             return
         request = Request(scope, receive, self._body_limit)
         send = exchange.send
@@ -89,7 +102,7 @@ class Door:
             index, page = _number(parts[6], "partition"), _number(parts[8], "page")
             await self._pages(request, send, parts[4], index, page)
         else:
-            await self._administration(scope, _bounded(receive, self._body_limit), send)
+            await self._administration(scope, _bounded(scope, receive, self._body_limit), send)
 
     async def _browser(self, scope: Scope, exchange: _Exchange) -> bool:
         """Refuse foreign hosts and origins; answer preflights. Whether it is answered."""
@@ -173,17 +186,18 @@ def _number(text: str, what: str) -> int:
     return int(text)
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
-    """A ``receive`` that refuses bodies beyond the limit."""
+def _bounded(scope: Scope, receive: Receive, limit: int) -> Receive:
+    """A ``receive`` that refuses bodies beyond the limit, declared ones before they come."""
     size = 0
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise too_large(limit)
 
     async def bounded() -> Message:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
         if size > limit:
-            from tidelog.api.rest.http import too_large
-
             raise too_large(limit)
         return message
 

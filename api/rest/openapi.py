@@ -235,7 +235,7 @@ def _fetch() -> dict[str, Any]:
                 "description": "Records from the offset on; none at the end",
                 "content": _streams("FetchReply"),
             },
-            **_errors(404, 416),
+            **_errors(404, 416, 500),
         },
     }
 
@@ -259,7 +259,7 @@ def _replay() -> dict[str, Any]:
         ],
         "responses": {
             "200": {"description": "Records in order of time", "content": _streams("ReplayReply")},
-            **_errors(404, 409),
+            **_errors(404, 409, 500),
         },
     }
 
@@ -286,7 +286,7 @@ def _page() -> dict[str, Any]:
                 },
             },
             "304": {"description": "The copy at hand is still right"},
-            **_errors(404, 410),
+            **_errors(404, 410, 500),
         },
     }
 
