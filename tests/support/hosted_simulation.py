@@ -15,14 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.manual_clock import ManualClock
-from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
+from tests.support.coordinator_site import Site
 from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
-from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.cursor import encode_cursor
 from tidelog.consumer_groups.errors import UnknownMember
-from tidelog.consumer_groups.hosted_members import HostedJoin, Standing
+from tidelog.consumer_groups.hosted_members import HostedJoin, HostedMembers, Standing
 from tidelog.storage.record_batch import encode_batch
 
 GROUP, TOPIC = "g", "t"
@@ -51,10 +48,8 @@ class Caller:
 
 class HostedSimulation:
     def __init__(self, data_dir: Path, seed: int) -> None:
-        self._data_dir = data_dir
+        self._site = Site(data_dir, flush_mode="os")
         self._source = random.Random(seed)
-        self._clock = ManualClock()
-        self._settings = BrokerSettings({"flush.mode": "os"})
         self._callers: list[Caller] = []
         self._joins = 0
         self._produced: set[Given] = set()
@@ -64,36 +59,28 @@ class HostedSimulation:
         self.repeats = 0
 
     async def run(self, steps: int) -> None:
-        await self._start()
-        await self._broker.create_topic(TOPIC, PARTITIONS)
+        await self._site.start()
+        await self._site.topic(TOPIC, PARTITIONS)
         acts = (self._poll, self._poll, self._poll, self._produce, self._repeat, self._pass_time)
         rare = (self._join, self._join, self._leave, self._die, self._restart)
         for _ in range(steps):
             await self._source.choice(rare if self._source.random() < 0.15 else acts)()
             self._check()
         await self._drain()
-        await self._stop()
+        await self._site.stop()
 
-    async def _start(self) -> None:
-        self._broker = await Broker.open(str(self._data_dir), self._settings, self._clock)
-        self._coordinator = Coordinator(self._broker)
-        await self._coordinator.start()
-        await self._coordinator.loaded()
-        self._hosted = self._coordinator.hosted
-
-    async def _stop(self) -> None:
-        await self._coordinator.close()
-        await self._broker.close()
+    @property
+    def _hosted(self) -> HostedMembers:
+        return self._site.coordinator.hosted
 
     async def _restart(self) -> None:
-        await self._stop()
-        await self._start()
+        await self._site.restart()
 
     async def _produce(self) -> None:
-        partition = self._source.choice(self._broker.topic(TOPIC).partitions)
+        partition = self._source.choice(self._site.broker.topic(TOPIC).partitions)
         for _ in range(self._source.randint(1, 5)):
             offset = partition.end_offset
-            partition.append(encode_batch([(self._clock.now_ms(), None, b"v", ())]))
+            partition.append(encode_batch([(self._site.clock.now_ms(), None, b"v", ())]))
             self._produced.add(((partition.topic_id, partition.index), offset))
 
     async def _join(self) -> None:
@@ -192,14 +179,14 @@ class HostedSimulation:
         """Whoever is no member any more was silent, or too slow to give up partitions."""
         if not self._callers:
             return
-        members = {one.member_id for one in self._coordinator.describe(GROUP).members}
+        members = {one.member_id for one in self._site.coordinator.describe(GROUP).members}
         for caller in list(self._callers):
             if caller.member_id not in members:
                 self._give_up(caller)
 
     async def _pass_time(self) -> None:
-        self._clock.advance(self._source.choice((100, 1_000, 5_000, 20_000)))
-        self._coordinator.expire_members()
+        self._site.clock.advance(self._source.choice((100, 1_000, 5_000, 20_000)))
+        self._site.coordinator.expire_members()
 
     def _check(self) -> None:
         self._miss_members()
@@ -208,8 +195,8 @@ class HostedSimulation:
             for place in caller.last.partitions:
                 assert place not in owners, f"{place[1]} is {owners[place]}'s as well"
                 owners[place] = caller.member_id
-        topic_id = self._broker.topic(TOPIC).id
-        for (_, index), offset in self._coordinator.committed(GROUP).items():
+        topic_id = self._site.broker.topic(TOPIC).id
+        for (_, index), offset in self._site.coordinator.committed(GROUP).items():
             assert offset.offset >= self._committed.get(index, 0), "a commit went back"
             self._committed[index] = offset.offset
             before = {((topic_id, index), n) for n in range(offset.offset)}
@@ -217,8 +204,8 @@ class HostedSimulation:
 
     async def _drain(self) -> None:
         """Everybody polls in peace until all is given; the dead are given up first."""
-        self._clock.advance(SESSION_MS)
-        self._coordinator.expire_members()
+        self._site.clock.advance(SESSION_MS)
+        self._site.coordinator.expire_members()
         for caller in list(self._callers):
             await self._poll_as(caller, False)
         if not self._callers:
