@@ -305,7 +305,8 @@ def _timestamp_at(log: Log, offset: int) -> int | None:
     header = read_header(found.data)
     if header.is_log_append_time:
         return header.max_timestamp
-    if offset <= header.base_offset:
+    compacted = header.record_count <= header.last_offset_delta
+    if offset <= header.base_offset and not compacted and header.delete_horizon_ms is None:
         return header.base_timestamp
     records = decode_records(found.data)
     return next((one.timestamp for one in records if one.offset >= offset), header.max_timestamp)

@@ -145,6 +145,22 @@ async def test_readers_and_the_cache_never_show_what_was_before(
     assert broker.cache.stats().hits == hits + 1
 
 
+async def test_the_time_of_a_record_is_its_own(broker: Broker, clock: ManualClock) -> None:
+    """Not its batch's base, which may be a delete horizon or that of a record that is gone."""
+    now_ms = clock.now_ms()
+    topic = await broker.create_topic("t", 1, {"cleanup.policy": "compact"})
+    partition = topic.partition(0)
+    for key, value in ((b"a", None), (b"b", b"2")):
+        partition.append(encode_batch([(now_ms - 9, b"c", b"1", ()), (now_ms - 5, key, value, ())]))
+    partition.append(encode_batch([(now_ms - 1, b"c", b"2", ())]))
+    partition.seal()
+    await partition.flushed(5)
+    await broker.compaction.run(now_ms)
+    assert [record.offset for record in await read_all(partition)] == [1, 3, 4]
+    times = [await partition.timestamp_at(offset) for offset in range(5)]
+    assert times == [now_ms - 5, now_ms - 5, now_ms - 5, now_ms - 5, now_ms - 1]
+
+
 async def test_compact_and_delete_does_both(broker: Broker, clock: ManualClock) -> None:
     hour_ms = 3_600_000
     partition = await compacted(
@@ -298,6 +314,35 @@ async def test_damage_is_reported_and_left_for_its_readers(
     assert broker.compaction.counters.failed == 1
     assert partition.log.segments[0].next_offset == partition.log.segments[1].base_offset
     assert (await partition.read(0, 1)).next_offset == 1
+
+
+async def test_a_stop_does_not_wait_for_a_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The budget would let the pass take an hour; the next broker compacts from the beginning."""
+    budget = "log.cleaner.io.max.bytes.per.second"
+    broker = await Broker.open(str(tmp_path), BrokerSettings({budget: "1024"}))
+    partition = await compacted(broker)
+    before = latest(await read_all(partition))
+    started = asyncio.Event()
+    start = CompactionProcess._start
+
+    async def noted(self: CompactionProcess) -> asyncio.subprocess.Process:
+        child = await start(self)
+        started.set()
+        return child
+
+    monkeypatch.setattr(CompactionProcess, "_start", noted)
+    await asyncio.wait_for(started.wait(), 30)
+    await asyncio.wait_for(broker.close(), 30)
+    broker = await Broker.open(str(tmp_path), BrokerSettings({}))
+    partition = broker.topic("t").partition(0)
+    assert not leftovers(partition)
+    await broker.compaction.run(broker.clock.now_ms())
+    after = await read_all(partition)
+    assert len(after) < 24
+    assert latest(after) == before
+    await broker.close()
 
 
 async def test_a_child_ends_with_its_broker(broker: Broker, clock: ManualClock) -> None:
