@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 from kafka import KafkaConsumer
 
 from tests.support.broker_process import BrokerProcess
@@ -43,13 +43,13 @@ def test_looking_at_a_topic_does_not_create_it(
 
 
 def test_without_auto_creation_a_producer_is_told(strict: BrokerProcess) -> None:
-    errors: list[str] = []
+    errors: list[KafkaError | None] = []
     # By default it goes on asking for half a minute: topics take time to spread in a cluster.
     at_once = {"topic.metadata.propagation.max.ms": 0}
     producer = Producer({"bootstrap.servers": strict.kafka, **at_once})
-    producer.produce("missing", b"value", on_delivery=lambda error, _: errors.append(error.name()))
+    producer.produce("missing", b"value", on_delivery=lambda error, _: errors.append(error))
     producer.flush(60)
-    assert errors == ["UNKNOWN_TOPIC_OR_PART"]
+    assert errors == [KafkaError.UNKNOWN_TOPIC_OR_PART]
     with strict.client() as http:
         assert http.get("/v1/topics/missing").status_code == 404
 
