@@ -1,4 +1,4 @@
-"""The administrative calls of three libraries: topics, settings, records, groups, offsets."""
+"""The administrative calls of four libraries: topics, settings, records, groups, offsets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.support.broker_process import BrokerProcess
+from tests.support.kafka_clients.aio_admin import AiokafkaAdmin
 from tests.support.kafka_clients.contract import KafkaAdmin, Message
 from tests.support.kafka_clients.every import OpenClients
 from tests.support.kafka_clients.every_admin import ADMINS
@@ -50,7 +51,7 @@ def test_settings_of_a_topic(admin: KafkaAdmin, topic: str) -> None:
     assert (before["retention.ms"], before["cleanup.policy"]) == ("1234567", "compact")
     admin.alter_config(name, "retention.ms", "7654321")
     after = admin.configs(name)
-    kept = "delete" if isinstance(admin, KafkajsAdmin) else "compact"
+    kept = "delete" if isinstance(admin, KafkajsAdmin | AiokafkaAdmin) else "compact"
     assert (after["retention.ms"], after["cleanup.policy"]) == ("7654321", kept)
     with pytest.raises(Exception, match=r"(?i)config|retention\.ms"):
         admin.alter_config(name, "retention.ms", "soon")
@@ -69,8 +70,8 @@ def test_records_before_an_offset_are_deleted(
     assert [message.offset for message in got] == list(range(4, 10))
 
 
-def test_groups_and_their_offsets(
-    admin: KafkaAdmin, single: str, clients: OpenClients, http: httpx.Client
+def test_groups_are_shown_with_their_offsets(
+    admin: KafkaAdmin, single: str, clients: OpenClients
 ) -> None:
     group = f"{single}-group"
     clients["confluent-kafka"].produce(single, [Message(b"%d" % n) for n in range(10)])
@@ -79,10 +80,22 @@ def test_groups_and_their_offsets(
         session.commit()
         assert group in admin.groups()
         assert admin.group(group) == ("stable", 1)
-        with pytest.raises(Exception, match=r"(?i)non?.?empty|delet"):
-            admin.delete_group(group)
     assert admin.group(group) == ("empty", 0)
     assert admin.offsets(group, single) == {0: 7}
+
+
+def test_groups_are_sent_back_and_deleted(
+    admin: KafkaAdmin, single: str, clients: OpenClients
+) -> None:
+    if isinstance(admin, AiokafkaAdmin):
+        pytest.skip("aiokafka has no such calls")
+    group = f"{single}-group"
+    clients["confluent-kafka"].produce(single, [Message(b"%d" % n) for n in range(10)])
+    with clients["aiokafka"].session(single, group) as session:
+        session.read(7)
+        session.commit()
+        with pytest.raises(Exception, match=r"(?i)non?.?empty|delet"):
+            admin.delete_group(group)
     admin.set_offset(group, single, 0, 3)
     assert admin.offsets(group, single) == {0: 3}
     with clients["aiokafka"].session(single, group) as session:

@@ -48,6 +48,10 @@ def test_nothing_is_lost_or_repeated_when_connections_are_cut(proxied: Proxied, 
         client.produce(name, [Message(value) for value in sent], ProducerOptions(idempotent=True))
         assert proxied.proxy.cuts >= 2
         path = f"/v1/topics/{name}/partitions/0/records"
-        query: dict[str, str | int] = {"value": "text", "max_records": 10_000, "max_bytes": 64 * 1024 * 1024}
+        query: dict[str, str | int] = {
+            "value": "text",
+            "max_records": 10_000,
+            "max_bytes": 64 * 1024 * 1024,
+        }
         records = http.get(path, params=query).json()["records"]
     assert [record["value_text"].encode() for record in records] == sent
