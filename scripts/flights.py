@@ -22,10 +22,11 @@ _NUMBERS = ("dep_time", "dep_delay", "arr_time", "arr_delay", "flight", "air_tim
 
 def flights(cache: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Carrier, scheduled departure (ms since the epoch) and details, in order of departure."""
-    yield from sorted(_rows(cache), key=lambda flight: flight[1])
+    yield from sorted(rows(cache), key=lambda flight: flight[1])
 
 
-def _rows(cache: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def rows(cache: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """The same as the package has them: by day, January first."""
     with zipfile.ZipFile(io.BytesIO(_archive(cache))) as archive:
         (name,) = archive.namelist()
         with archive.open(name) as file:

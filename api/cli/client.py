@@ -122,12 +122,12 @@ def path_of(*parts: str | int) -> str:
     return "/v1/" + "/".join(quote(str(part), safe=":") for part in parts)
 
 
-def settings_from(pairs: Iterable[str]) -> dict[str, str]:
+def named_values(pairs: Iterable[str]) -> dict[str, str]:
     """``NAME=VALUE`` pairs as a dict. Raises CommandFailed."""
-    settings = {}
+    values = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise CommandFailed(f"{pair!r} is not NAME=VALUE")
-        settings[name] = value
-    return settings
+        values[name] = value
+    return values

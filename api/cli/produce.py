@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli.client import Client, CommandFailed, named_values, path_of
 from tidelog.api.cli.options import Server, TopicName
 
 _BATCH = 1000
@@ -40,7 +40,7 @@ def produce(
     server: Server = None,
 ) -> None:
     """Write records to a topic."""
-    headers = dict(pair.split("=", 1) for pair in header or () if "=" in pair)
+    headers = named_values(header or ())
     common: dict[str, Any] = {"headers": headers} if headers else {}
     if key is not None:
         common["key_text"] = key

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidelog.api.cli.client import Client, path_of, settings_from
+from tidelog.api.cli.client import Client, named_values, path_of
 from tidelog.api.cli.options import Json, Server, SettingPairs, TopicName
 from tidelog.api.cli.output import print_json, print_table, size
 
@@ -26,7 +26,7 @@ def create(
     body = {
         "name": topic,
         "partitions": partitions,
-        "settings": settings_from(setting or ()),
+        "settings": named_values(setting or ()),
         "if_not_exists": if_not_exists,
     }
     created = Client(server).call("POST", path_of("topics"), body=body)
@@ -103,7 +103,7 @@ def alter(
     server: Server = None,
 ) -> None:
     """Change a topic's settings or raise its partition count."""
-    settings: dict[str, str | None] = {**settings_from(setting or ())}
+    settings: dict[str, str | None] = {**named_values(setting or ())}
     settings.update(dict.fromkeys(reset or ()))
     body = {"settings": settings, "partitions": partitions}
     changed = Client(server).call("PATCH", path_of("topics", topic), body=body)

@@ -1,0 +1,186 @@
+"""``tidelog produce``, ``consume`` and ``replay``: every form of input and of output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.broker_process import BrokerProcess
+from tests.support.command_line import Ended, tidelog
+
+Run = Callable[..., Ended]
+START_MS = 1_700_000_000_000
+
+
+@pytest.fixture
+def run(broker: BrokerProcess) -> Run:
+    """Runs a command against the shared broker."""
+
+    def run(*arguments: str, stdin: str = "") -> Ended:
+        return tidelog(*arguments, stdin=stdin, variables={"TIDELOG_SERVER": broker.url})
+
+    return run
+
+
+def records(http: httpx.Client, topic: str) -> list[dict[str, Any]]:
+    return list(http.get(f"/v1/topics/{topic}/records").json()["records"])
+
+
+class TestProduce:
+    def test_arguments(self, run: Run, http: httpx.Client, single: str) -> None:
+        flags = ("--key", "k", "--header", "trace=a=b", "--acks", "1")
+        ended = run("produce", single, "one", "two", *flags)
+        assert (ended.status, ended.stdout) == (0, "")
+        assert ended.stderr == f"2 records written to {single}\n"
+        first, second = records(http, single)
+        assert (first["key"], first["value_text"], second["value_text"]) == ("k", "one", "two")
+        assert first["headers"] == {"trace": "a=b"}
+
+    def test_lines(self, run: Run, http: httpx.Client, single: str) -> None:
+        ended = run("produce", single, stdin="".join(f"line {n}\n" for n in range(2500)) + "\nend")
+        assert ended.stderr == f"2502 records written to {single}\n"
+        answer = http.get(f"/v1/topics/{single}/partitions/0/records", params={"offset": -2})
+        assert [one["value_text"] for one in answer.json()["records"]] == ["", "end"]
+
+    def test_ndjson(self, run: Run, http: httpx.Client, single: str) -> None:
+        lines = '{"key": "a", "value": {"n": 1}, "timestamp": 1700000000000}\n\n{"n": 2}\n[3]\n'
+        assert run("produce", single, "--format", "ndjson", stdin=lines).status == 0
+        found = records(http, single)
+        assert found[0]["timestamp"] == START_MS
+        by_offset = sorted(found, key=lambda one: int(one["offset"]))
+        assert [one["value"] for one in by_offset] == [{"n": 1}, {"n": 2}, [3]]
+
+    def test_csv(self, run: Run, http: httpx.Client, single: str) -> None:
+        text = 'id,at,name\n7,1700000000000,"Ada, L."\n8,1700000060000,Bob\n'
+        columns = ("--key-column", "id", "--timestamp-column", "at")
+        assert run("produce", single, "--format", "csv", *columns, stdin=text).status == 0
+        first, second = records(http, single)
+        assert (first["key"], first["timestamp"]) == ("7", START_MS)
+        assert first["value"] == {"id": "7", "at": "1700000000000", "name": "Ada, L."}
+        assert second["key"] == "8"
+
+    @pytest.mark.parametrize(
+        ("arguments", "stdin", "said"),
+        [
+            (("--format", "ndjson"), '{"value": 1}\nnot json\n', "line 2 is not JSON"),
+            (("--format", "xml"), "x", "expected lines, ndjson or csv"),
+            (("--format", "csv", "--key-column", "no"), "a,b\n1,2\n", "there is no column 'no'"),
+            (("--format", "csv", "--timestamp-column", "a"), "a\nnow\n", "is not milliseconds"),
+            (
+                (
+                    "--header",
+                    "nothing",
+                ),
+                "x",
+                "'nothing' is not NAME=VALUE",
+            ),
+            (("--acks", "7"), "x", "acks must be one of"),
+        ],
+    )
+    def test_bad_input(
+        self, run: Run, single: str, arguments: tuple[str, ...], stdin: str, said: str
+    ) -> None:
+        ended = run("produce", single, *arguments, stdin=stdin)
+        assert (ended.status, ended.stdout) == (1, "")
+        assert ended.stderr.startswith("tidelog: ")
+        assert said in ended.stderr
+        assert ended.stderr.count("\n") == 1
+
+    def test_an_unknown_topic(self, run: Run) -> None:
+        ended = run("produce", "nowhere", "x")
+        assert ended.status == 1
+        assert "there is no topic 'nowhere'" in ended.stderr
+
+
+@pytest.fixture
+def filled(http: httpx.Client, topic: str) -> str:
+    """Thirty records, one a second, in turns over three partitions."""
+    sent = [
+        {"key": f"k{n}", "value": n, "partition": n % 3, "timestamp": START_MS + n * 1000}
+        for n in range(30)
+    ]
+    http.post(f"/v1/topics/{topic}/records", json={"records": sent}).raise_for_status()
+    return topic
+
+
+def values(ended: Ended) -> list[int]:
+    assert ended.status == 0, ended.stderr
+    return [int(line.split("\t")[1]) for line in ended.lines]
+
+
+class TestConsume:
+    def test_everything_then_nothing(self, run: Run, filled: str) -> None:
+        assert sorted(values(run("consume", filled))) == list(range(30))
+        assert values(run("consume", filled, "--offset", "latest")) == []
+
+    def test_one_partition_from_an_offset(self, run: Run, filled: str) -> None:
+        flags = ("--partition", "1", "--offset", "8")
+        assert values(run("consume", filled, *flags)) == [25, 28]
+        assert values(run("consume", filled, "-p", "1", "-o", "-3", "-n", "2")) == [22, 25]
+        time = f"ts:{START_MS + 24_000}"
+        assert values(run("consume", filled, "-p", "0", "-o", time)) == [24, 27]
+
+    def test_a_group_goes_on_where_it_was(self, run: Run, filled: str) -> None:
+        first = values(run("consume", filled, "--group", f"g-{filled}", "--max", "12"))
+        rest = values(run("consume", filled, "--group", f"g-{filled}"))
+        assert len(first) == 12
+        assert sorted(first + rest) == list(range(30))
+        assert values(run("consume", filled, "--group", f"g-{filled}")) == []
+
+    def test_as_lines_of_json(self, run: Run, filled: str) -> None:
+        ended = run("consume", filled, "--format", "ndjson", "-p", "2", "-n", "1")
+        assert json.loads(ended.stdout) == {
+            "partition": 2,
+            "offset": 0,
+            "timestamp": START_MS + 2000,
+            "key": "k2",
+            "value": 2,
+            "headers": {},
+        }
+
+    def test_follow_until_enough(self, run: Run, filled: str) -> None:
+        assert len(values(run("consume", filled, "--follow", "--max", "30"))) == 30
+
+    @pytest.mark.parametrize(
+        ("flags", "said"),
+        [
+            (("-p", "9"), "has no partition 9"),
+            (("-o", "soon"), "offset 'soon' is not a number"),
+            (("--format", "xml"), "expected text or ndjson"),
+        ],
+    )
+    def test_bad_input(self, run: Run, filled: str, flags: tuple[str, ...], said: str) -> None:
+        ended = run("consume", filled, *flags)
+        assert (ended.status, ended.stdout) == (1, "")
+        assert said in ended.stderr
+
+
+class TestReplay:
+    def test_in_order_of_time_between_two_times(self, run: Run, filled: str) -> None:
+        assert values(run("replay", filled)) == list(range(30))
+        begin, end = "2023-11-14T22:13:25Z", str(START_MS + 9000)
+        assert values(run("replay", filled, "--from", begin, "--to", end)) == [5, 6, 7, 8]
+        assert values(run("replay", filled, "--max", "3")) == [0, 1, 2]
+
+    def test_follow_and_pace(self, run: Run, filled: str) -> None:
+        flags = ("--follow", "--speed", "1000x", "--max", "30")
+        assert values(run("replay", filled, *flags)) == list(range(30))
+
+    def test_bad_times(self, run: Run, filled: str) -> None:
+        ended = run("replay", filled, "--from", "yesterday")
+        assert ended.status == 1
+        assert "'yesterday' is not a time" in ended.stderr
+
+
+def test_nobody_answers() -> None:
+    variables = {"TIDELOG_SERVER": "http://127.0.0.1:1"}
+    ended = tidelog("consume", "t", variables=variables)
+    assert ended.status == 1
+    assert "no broker answers at http://127.0.0.1:1" in ended.stderr
+    assert "tidelog serve" in ended.stderr
+    ended = tidelog("consume", "t", "--server", "localhost:8082")
+    assert "is not the URL of a broker" in ended.stderr

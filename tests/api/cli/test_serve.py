@@ -1,0 +1,100 @@
+"""``tidelog serve``: its flags, where settings come from, what it prints and where."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.broker_process import BrokerProcess, environment
+from tests.support.command_line import tidelog
+
+
+def shown(directory: Path, *flags: str, **variables: str) -> dict[str, dict[str, str]]:
+    """The settings by name, as --show-settings --json has them."""
+    ended = tidelog(
+        "serve", "--show-settings", "--json", *flags, variables=variables, directory=directory
+    )
+    assert ended.status == 0, ended.stderr
+    return {one["name"]: one for one in json.loads(ended.stdout)}
+
+
+def test_flags_before_variables_before_the_file(tmp_path: Path) -> None:
+    (tmp_path / "tidelog.toml").write_text(
+        'http = "127.0.0.1:1"\n"num.partitions" = 2\n"log.retention.hours" = 3\n'
+        '"delete.topic.enable" = false\n"cors.origins" = ["https://a.example", "https://b.example"]'
+    )
+    variables = {"TIDELOG_NUM_PARTITIONS": "4", "TIDELOG_HTTP": "127.0.0.1:2"}
+    found = shown(tmp_path, "--set", "num.partitions=6", **variables)
+
+    def of(name: str) -> tuple[str, str]:
+        return found[name]["value"], found[name]["source"]
+
+    assert of("num.partitions") == ("6", "flag")
+    assert of("http") == ("127.0.0.1:2", "environment")
+    assert of("log.retention.hours") == ("3", "tidelog.toml")
+    assert of("delete.topic.enable") == ("false", "tidelog.toml")
+    assert of("cors.origins") == ("https://a.example,https://b.example", "tidelog.toml")
+    assert of("message.max.bytes") == ("1048588", "default")
+    assert of("data_dir") == ("./tidelog-data", "default")
+    assert all(one["documentation"] for one in found.values())
+
+
+def test_settings_for_people(tmp_path: Path) -> None:
+    ended = tidelog("serve", "--show-settings", "--no-kafka", directory=tmp_path)
+    lines = [line.split() for line in ended.lines]
+    assert ["kafka", "off", "flag"] in lines
+    assert ["http", "127.0.0.1:8082", "default"] in lines
+    assert not (tmp_path / "tidelog-data").exists()
+
+
+def test_one_line_on_stdout_and_the_rest_on_stderr(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tidelog.api.cli", "serve", "--data-dir", "here"),
+            *("--http", "127.0.0.1:0", "--no-kafka", "--log-level", "debug"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+    )
+    with process:
+        assert process.stdout is not None
+        ready: dict[str, Any] = json.loads(process.stdout.readline())
+        assert ready.keys() == {"event", "http", "kafka", "pid", "start_ms"}
+        assert (ready["event"], ready["kafka"], ready["pid"]) == ("ready", None, process.pid)
+        assert 0 < ready["start_ms"] < 60_000
+        assert httpx.get(f"{ready['http']}/v1/broker", timeout=60).json()["kafka"] is None
+        process.terminate()
+        rest, said = process.communicate(timeout=60)
+    assert (process.returncode, rest) == (0, "")
+    assert "stopping" in said
+    assert (tmp_path / "here" / "meta.properties").exists()
+
+
+def test_open_to_the_network_is_said(start_broker: Callable[..., BrokerProcess]) -> None:
+    quiet = start_broker()
+    assert "without access control" not in quiet.stderr
+    broker = start_broker("--http", "0.0.0.0:0", "--kafka", "0.0.0.0:0")
+    assert broker.stderr.count("without access control") == 2
+
+
+def test_settings_reach_the_broker(start_broker: Callable[..., BrokerProcess]) -> None:
+    broker = start_broker("--set", "num.partitions=5")
+    with broker.client() as http:
+        http.post("/v1/topics", json={"name": "t"})
+        assert len(http.get("/v1/topics/t").json()["partitions"]) == 5
+
+
+def test_help() -> None:
+    ended = tidelog("serve", "--help")
+    assert ended.status == 0
+    for flag in ("--data-dir", "--http", "--kafka", "--no-kafka", "--advertised", "--set"):
+        assert flag in ended.stdout
