@@ -136,6 +136,15 @@ const methods = {
     session = null;
     await consumer.disconnect();
   },
+  async transaction({ id }) {
+    const producer = kafka.producer({ transactionalId: id, idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    try {
+      await (await producer.transaction()).abort();
+    } finally {
+      await producer.disconnect();
+    }
+  },
   async admin({ call, argument }) {
     return (await admin[call](argument)) ?? null;
   },
