@@ -13,8 +13,12 @@ from tidelog.consumer_groups.errors import GroupError, GroupSubscribed, InvalidG
 
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each partition; one error where the group itself is refused."""
-    if not request.group_id:
-        return {"error_code": code_of(InvalidGroupId(request.group_id))}
+    try:
+        if not request.group_id:
+            raise InvalidGroupId(request.group_id)
+        call.coordinator.describe(request.group_id)
+    except GroupError as error:
+        return {"error_code": code_of(error)}
     topics = []
     for topic in request.topics:
         indexes = [entry.partition_index for entry in topic.partitions]

@@ -1,0 +1,170 @@
+"""Settings: Apache Kafka and we describe and change the same ones in the same way.
+
+Where we differ it is for a reason, and the tables and the last test say which.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from tests.support.both_brokers import BothBrokers
+from tests.support.kafka_wire import Message
+from tidelog.api.kafka.apis import APIS
+
+pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
+
+_APIS = {api.name: api for api in APIS.values()}
+_TOPIC, _BROKER = 2, 4
+_SET, _DELETE, _APPEND, _SUBTRACT = range(4)
+_numbers = itertools.count()
+_ONLY_OURS = {"retention.wait.for.groups", "retention.max.ms", "retention.max.bytes"}
+
+
+def versions(api: str) -> Any:
+    served = range(_APIS[api].min_version, _APIS[api].max_version + 1)
+    return pytest.mark.parametrize("version", served)
+
+
+def unused_name() -> str:
+    return f"settings-{next(_numbers)}"
+
+
+def described(answer: Message) -> dict[str, Message]:
+    return {config["name"]: config for config in answer["results"][0]["configs"]}
+
+
+def describe_fields(
+    kind: int, name: str, keys: list[str] | None = None, **options: bool
+) -> Message:
+    resource = {"resource_type": kind, "resource_name": name, "configuration_keys": keys}
+    return {"resources": [resource], **options}
+
+
+@versions("describe_configs")
+def test_settings_of_a_topic(both: BothBrokers, version: int) -> None:
+    """Names, values, sources, types, documentation: all but where we differ, see below."""
+    topic = both.create_topic(unused_name(), 1, retention_ms="1000", cleanup_policy="compact")
+    details = {"include_documentation": True} if version >= 3 else {}
+    ours, theirs = map(
+        described,
+        both.ask("describe_configs", version, **describe_fields(_TOPIC, topic, **details)),
+    )
+    assert set(ours) - set(theirs) == _ONLY_OURS
+    # With eligible leader replicas their cluster has a value for all brokers.
+    assert theirs["min.insync.replicas"].pop("config_source") == 3
+    assert ours["min.insync.replicas"].pop("config_source") == 5
+    for name, config in theirs.items():
+        assert ours[name] == config
+    for keys in (["retention.ms"], ["no.such.setting"]):
+        both.same("describe_configs", version, **describe_fields(_TOPIC, topic, keys))
+    for name in ("no-such-topic", "a b", ""):
+        both.same("describe_configs", version, **describe_fields(_TOPIC, name))
+    for kind, name in ((_BROKER, "9"), (_BROKER, "x"), (99, "x"), (0, "x")):
+        both.same("describe_configs", version, **describe_fields(kind, name))
+    one = describe_fields(_TOPIC, topic, ["retention.ms"])["resources"]
+    both.same("describe_configs", version, resources=one * 2)
+
+
+def test_settings_of_the_broker(both: BothBrokers) -> None:
+    """Defaults, types and documentation of every setting that both have."""
+    fields = describe_fields(_BROKER, "1", include_synonyms=True, include_documentation=True)
+    ours, theirs = map(described, both.ask("describe_configs", 4, **fields))
+    shared = set(ours) & set(theirs)
+    assert len(shared) > 50
+    only_ours = {name for name in set(ours) - set(theirs) if not name.startswith("http.")}
+    assert only_ours == _BROKER_ONLY_OURS
+    different = {
+        name
+        for name in shared
+        if _default(ours[name]) != _default(theirs[name])
+        or ours[name]["config_type"] != theirs[name]["config_type"]
+    }
+    assert different == set(_BROKER_DIFFERENT)
+    assert all(one[name]["documentation"] == "a text" for one in (ours, theirs) for name in shared)
+
+
+def _default(config: Message) -> str | None:
+    defaults = [one["value"] for one in config["synonyms"] if one["source"] == 5]
+    return defaults[0] if defaults else None
+
+
+_BROKER_ONLY_OURS = {
+    *("replication.factor.strict", "flush.mode", "cache.bytes", "shutdown.grace.ms"),
+    *("cors.origins", "allowed.hosts", "inter.broker.protocol.version"),
+}
+_BROKER_DIFFERENT = {
+    "group.initial.rebalance.delay.ms": "their 3 s are for fleets",
+    "offsets.topic.num.partitions": "one broker needs one",
+    "offsets.topic.replication.factor": "one broker has one; they use a type of its own",
+    "broker.id": "theirs is -1 where node.id says it",
+    "process.roles": "theirs has to be given",
+    "advertised.listeners": "theirs has no default, ours is the address in use",
+    "log.cleaner.io.max.bytes.per.second": "a limit, in whole bytes, where they have none",
+    "listeners": "the default port of a listener is not told",
+    "log.dirs": "the directory of a broker that was not told one",
+}
+
+
+def alter_fields(name: str, configs: list[Message], kind: int = _TOPIC, **options: bool) -> Message:
+    resource = {"resource_type": kind, "resource_name": name, "configs": configs}
+    return {"resources": [resource], "validate_only": False, **options}
+
+
+@versions("incremental_alter_configs")
+def test_change_some_settings(both: BothBrokers, version: int) -> None:
+    topic = both.create_topic(unused_name())
+
+    def change(
+        setting: str, operation: int, value: str | None, name: str = topic, **more: Any
+    ) -> None:
+        config = {"name": setting, "config_operation": operation, "value": value}
+        both.same("incremental_alter_configs", version, **alter_fields(name, [config], **more))
+
+    for operation, value in ((_SET, "5"), (_SET, "x"), (_SET, ""), (_SET, None), (_APPEND, "5")):
+        change("retention.ms", operation, value)
+    for operation, value in ((_APPEND, "compact"), (_SUBTRACT, "delete"), (_APPEND, "other")):
+        change("cleanup.policy", operation, value)
+    change("cleanup.policy", _SUBTRACT, "compact")
+    for operation, value in ((_SET, "1"), (_DELETE, None)):
+        change("no.such.setting", operation, value)
+    for name in ("no-such-topic", "a b"):
+        change("retention.ms", _SET, "5", name)
+    change("retention.ms", _SET, "77", validate_only=True)
+    change("node.id", _SET, "5", "1", kind=_BROKER)
+    change("x", _SET, "5", "x", kind=99)
+    config = {"name": "retention.ms", "config_operation": _SET, "value": "5"}
+    both.same("incremental_alter_configs", version, **alter_fields(topic, [config, config]))
+    same = alter_fields(topic, [config])["resources"]
+    both.same("incremental_alter_configs", version, resources=same * 2, validate_only=False)
+
+
+@versions("alter_configs")
+def test_change_all_settings(both: BothBrokers, version: int) -> None:
+    topic = both.create_topic(unused_name())
+
+    def change(*configs: tuple[str, str | None], name: str = topic, kind: int = _TOPIC) -> None:
+        pairs = [{"name": setting, "value": value} for setting, value in configs]
+        both.same("alter_configs", version, **alter_fields(name, pairs, kind))
+
+    change(("retention.ms", "9"))
+    change(("retention.ms", "x"))
+    change(("retention.ms", None))
+    change(("no.such.setting", "1"))
+    change(("retention.ms", "1"), ("retention.ms", "2"))
+    change()
+    change(name="no-such-topic")
+    change(name="x", kind=99)
+
+
+def test_where_read_only_differs(both: BothBrokers) -> None:
+    """None of our broker settings can be changed while it runs, and each says so."""
+    ours, theirs = map(described, both.ask("describe_configs", 4, **describe_fields(_BROKER, "1")))
+    assert all(config["read_only"] for config in ours.values())
+    assert not theirs["log.retention.ms"]["read_only"]
+    config = {"name": "log.retention.ms", "config_operation": _SET, "value": "500000"}
+    fields = alter_fields("1", [config], _BROKER, validate_only=True)
+    answers = both.ask("incremental_alter_configs", 1, **fields)
+    assert [answer["responses"][0]["error_code"] for answer in answers] == [42, 0]
