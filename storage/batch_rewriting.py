@@ -19,9 +19,8 @@ from tidelog.storage.record_batch import (
     BatchHeader,
     Record,
     assemble,
-    read_varint,
-    varint,
 )
+from tidelog.storage.varint import read_varint, varint
 
 
 def with_records(

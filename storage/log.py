@@ -39,7 +39,7 @@ from tidelog.storage.record_batch import (
     stamp,
     stamp_append_time,
 )
-from tidelog.storage.retirement import retire
+from tidelog.storage.retirement import discard, retire
 from tidelog.storage.segment import (
     AppendedBatch,
     Segment,
@@ -235,7 +235,7 @@ class Log:
             new.save_indexes()
         except BaseException:
             # Left behind, the empty file would end the old segment at the next start.
-            new.remove_files()
+            discard(new, place.disk)
             raise
         self._unsynced.append(old)
         self._rolls += 1

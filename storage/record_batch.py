@@ -37,6 +37,7 @@ from crc32c import crc32c
 from tidelog.storage.compression import compress, decompress
 from tidelog.storage.errors import CorruptBatch, InvalidRecord
 from tidelog.storage.files import Buffer, WritableBuffer
+from tidelog.storage.varint import read_varint, varint
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _OFFSET = struct.Struct(">q")
@@ -60,6 +61,7 @@ DECODED_BYTES_MAX = 256 * 1024 * 1024
 
 _CRC_START = 21
 
+_NULL = varint(-1)
 EncodableHeaders = Sequence[tuple[bytes, bytes | None]]
 EncodableRecord = tuple[int, bytes | None, bytes | None, EncodableHeaders]
 """timestamp in ms, key, value, headers with UTF-8 names"""
@@ -247,7 +249,7 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
     records: list[Record] = []
     add = records.append
     make = Record._make
-    varint = read_varint
+    read = read_varint
     base_offset, base_timestamp = header.base_offset, header.base_timestamp
     end = len(data)
     at = 0
@@ -256,7 +258,7 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
         if length < 0x80:
             length, at = (length >> 1) ^ -(length & 1), at + 1
         else:
-            length, at = varint(data, at)
+            length, at = read(data, at)
         record_end = at + length
         if length < 6 or record_end > end:
             raise CorruptBatch(f"a record of {length} bytes does not fit its batch")
@@ -264,18 +266,18 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
         if delta < 0x80:
             delta, at = (delta >> 1) ^ -(delta & 1), at + 2
         else:
-            delta, at = varint(data, at + 1)
+            delta, at = read(data, at + 1)
         timestamp = base_timestamp + delta if append_time is None else append_time
         number = data[at]
         if number < 0x80:
             number, at = (number >> 1) ^ -(number & 1), at + 1
         else:
-            number, at = varint(data, at)
+            number, at = read(data, at)
         size = data[at]
         if size < 0x80:
             size, at = (size >> 1) ^ -(size & 1), at + 1
         else:
-            size, at = varint(data, at)
+            size, at = read(data, at)
         key = None
         if size >= 0:
             key = data[at : at + size]
@@ -284,7 +286,7 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
         if size < 0x80:
             size, at = (size >> 1) ^ -(size & 1), at + 1
         else:
-            size, at = varint(data, at)
+            size, at = read(data, at)
         value = None
         if size >= 0:
             value = data[at : at + size]
@@ -300,22 +302,6 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
     if at != end:
         raise CorruptBatch(f"{end - at} bytes follow the last record")
     return records
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """A zigzag varint of up to 64 bits and the position after it."""
-    byte = data[at]
-    at += 1
-    raw = byte & 0x7F
-    shift = 7
-    while byte & 0x80:
-        if shift > 63:
-            raise CorruptBatch("a varint has more than ten bytes")
-        byte = data[at]
-        at += 1
-        raw |= (byte & 0x7F) << shift
-        shift += 7
-    return (raw >> 1) ^ -(raw & 1), at
 
 
 def _read_headers(data: bytes, at: int) -> tuple[tuple[tuple[str, bytes | None], ...], int]:
@@ -335,26 +321,6 @@ def _read_headers(data: bytes, at: int) -> tuple[tuple[tuple[str, bytes | None],
             at += size
         headers.append((name, value))
     return tuple(headers), at
-
-
-def _varint(value: int) -> bytes:
-    """Zigzag varint of up to 64 bits."""
-    raw = (value << 1) ^ (value >> 63)
-    encoded = bytearray()
-    while raw > 0x7F:
-        encoded.append(raw & 0x7F | 0x80)
-        raw >>= 7
-    encoded.append(raw)
-    return bytes(encoded)
-
-
-_SMALL_VARINTS = [_varint(value) for value in range(2048)]
-_NULL = _varint(-1)
-
-
-def varint(value: int) -> bytes:
-    """Zigzag varint; small values come from a table."""
-    return _SMALL_VARINTS[value] if 0 <= value < 2048 else _varint(value)
 
 
 def encode_batch(

@@ -8,13 +8,22 @@ from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.segment import Segment
 
 
+_SUFFIXES = (file_names.LOG, file_names.OFFSET_INDEX, file_names.TIME_INDEX)
+
+
 def retire(segment: Segment, disk: Disk, opened: OpenSegments) -> list[str]:
     """Rename the files of a segment that was dropped; the paths to remove later."""
     doomed = []
-    for suffix in (file_names.LOG, file_names.OFFSET_INDEX, file_names.TIME_INDEX):
+    for suffix in _SUFFIXES:
         path = segment.path(suffix)
         if disk.exists(path):
             disk.rename(path, path + file_names.DELETED)
             doomed.append(path + file_names.DELETED)
     opened.forget(segment)
     return doomed
+
+
+def discard(segment: Segment, disk: Disk) -> None:
+    """Remove what was made for a segment that does not come to be."""
+    for suffix in _SUFFIXES:
+        disk.remove(segment.path(suffix))

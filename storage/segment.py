@@ -158,11 +158,6 @@ class Segment:
             file.append(index.encode_from(keep))
             index.mark_stored()
 
-    def remove_files(self) -> None:
-        """Remove what was made for a segment that does not come to be."""
-        for suffix in (file_names.LOG, file_names.OFFSET_INDEX, file_names.TIME_INDEX):
-            self._disk.remove(self.path(suffix))
-
     def sync(self) -> None:
         """Put the batches on stable storage."""
         self.files().log.sync()
