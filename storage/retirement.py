@@ -7,7 +7,6 @@ from tidelog.storage.files import Disk
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.segment import Segment
 
-
 _SUFFIXES = (file_names.LOG, file_names.OFFSET_INDEX, file_names.TIME_INDEX)
 
 

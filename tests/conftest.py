@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 
 from tests.support.apache_kafka import ApacheKafka, ApacheKafkaBroker, find_apache_kafka
 from tests.support.broker_process import BrokerProcess
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 _numbers = itertools.count()
 
