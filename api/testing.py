@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import shutil
 import signal
 import subprocess
@@ -85,6 +85,7 @@ class TidelogBroker:
                 stderr=stderr,
                 cwd=self._directory,
                 env={k: v for k, v in os.environ.items() if not k.startswith("TIDELOG_")},
+                process_group=0,  # Ctrl-C is for the tests, whose teardown may need the broker
             )
         ready = self._ready(self._process)
         self.kafka, self.http, self.pid = ready["kafka"], ready["http"], ready["pid"]
@@ -99,7 +100,9 @@ class TidelogBroker:
 
     def _ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
         assert process.stdout is not None
-        heard, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_S)
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            heard = selector.select(START_TIMEOUT_S)
         line = process.stdout.readline() if heard else b""
         if line:
             ready: dict[str, Any] = json.loads(line)
@@ -111,9 +114,10 @@ class TidelogBroker:
 
     def stop(self) -> None:
         """End the process, killed if it takes too long, and remove a temporary directory."""
-        if self._process is not None:
-            self._end(self._process)
-            self._process = None
+        if self._process is None:
+            return
+        self._end(self._process)
+        self._process = None
         if self._temporary:
             shutil.rmtree(self._directory, ignore_errors=True)
 

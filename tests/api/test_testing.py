@@ -71,6 +71,15 @@ def test_a_temporary_directory_goes_and_a_given_one_stays(tmp_path: Path) -> Non
         assert len(topic["partitions"]) == 2
 
 
+def test_a_stop_without_a_start_touches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("kept").touch()
+    TidelogBroker().stop()
+    assert tmp_path.joinpath("kept").exists()
+
+
 def test_a_topic_that_cannot_be_says_why() -> None:
     with TidelogBroker() as broker, pytest.raises(ValueError, match="spaces in it"):
         broker.create_topic("spaces in it")
@@ -107,6 +116,11 @@ def test_the_broker_ends_when_the_process_that_tests_is_killed() -> None:
         assert ended
     finally:
         os.close(broker)
+
+
+def test_an_interrupt_from_the_keyboard_does_not_reach_it() -> None:
+    with TidelogBroker() as broker:
+        assert os.getpgid(broker.pid) != os.getpgid(0)
 
 
 def test_until_eof_needs_something_to_end() -> None:
