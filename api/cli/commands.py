@@ -65,7 +65,7 @@ app.add_typer(log.app, name="log")
 def run(arguments: Sequence[str]) -> int:
     """Run a command; the exit status. Raises SystemExit for what typer ends by itself."""
     try:
-        app(list(arguments))
+        app(list(arguments), prog_name="tidelog")
     except (CommandFailed, StorageError) as error:
         print(f"tidelog: {error}", file=sys.stderr)
         return FAILED
