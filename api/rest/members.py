@@ -78,7 +78,7 @@ def routes(context: RestContext) -> APIRouter:
     @router.post(
         "/{member}/poll",
         response_class=Response,
-        responses={200: {"model": PollReply}, **errors(404, 409, 507)},
+        responses={200: {"model": PollReply}, **errors(404, 409, 500, 507)},
     )
     async def poll_member(group: str, member: str, body: PollMember, request: Request) -> Response:
         """Get the next records; what came before the cursor is committed unless `commit` is false.
