@@ -254,12 +254,16 @@ class Coordinator:
         """The group, and what has to be written before its first record.
 
         A classic group gives way: an empty one is forgotten, others go on in the new protocol.
+        A member that slept through a change back to classic has to join again; it would take
+        Kafka's answer, that there is no such group, for the end.
         """
         found = self._groups.find(heartbeat.group)
         if isinstance(found, ConsumerGroup):
             return found, []
         if heartbeat.member_epoch != JOIN_EPOCH:
-            raise UnknownGroup(heartbeat.group)
+            if found is None:
+                raise UnknownGroup(heartbeat.group)
+            raise UnknownMember(heartbeat.group, heartbeat.member_id)
         group = ConsumerGroup(heartbeat.group, self._settings)
         if found is None:
             return group, []

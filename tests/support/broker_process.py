@@ -71,6 +71,11 @@ class BrokerProcess:
         self.stop()
         self.start()
 
+    def start_again(self) -> None:
+        """After it has ended: on the same directory, and for Kafka clients at the same address."""
+        self._flags = (*self._flags, "--kafka", self.kafka)
+        self.start()
+
     def end(self) -> None:
         """Make sure that it is gone, however the test ended."""
         if self.process.poll() is None:

@@ -1,0 +1,158 @@
+"""Members of groups as processes: they can be told to leave, killed, stopped and let go on.
+
+What they say is gathered by a thread for each; ``Members.wait`` wakes whenever one says something.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.support.group_member import MemberOptions
+from tests.support.kafka_clients.kafkajs import install_kafkajs
+
+PATIENCE_S = 60.0
+_ROOT = Path(__file__).resolve().parents[2]
+_JAVASCRIPT = Path(__file__).with_name("group_member.js")
+
+
+class MemberProcess:
+    """A running member; ``owned`` and ``records`` are what it has said so far."""
+
+    def __init__(
+        self, options: MemberOptions, changed: threading.Condition, delivered: Counter[str]
+    ) -> None:
+        self.options = options
+        self.owned: frozenset[int] = frozenset()
+        self.owned_before: list[frozenset[int]] = []
+        """All that it ever said to own, in order."""
+        self.records: list[tuple[int, int, str]] = []
+        self.failed_commits: list[str] = []
+        self.ended = False
+        self._changed = changed
+        self._delivered = delivered
+        self._process = subprocess.Popen(
+            _command(options),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=_ROOT,
+            env=_environment(options),
+        )
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.endswith(b"\n"):
+                with self._changed:
+                    self._hear(json.loads(line))
+                    self._changed.notify_all()
+        with self._changed:
+            self.owned, self.ended = frozenset(), True
+            self._changed.notify_all()
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        if "owned" in said:
+            self.owned = frozenset(said["owned"])
+            self.owned_before.append(self.owned)
+        if "records" in said:
+            self.records += [tuple(record) for record in said["records"]]
+            self._delivered.update(value for _, _, value in said["records"])
+        if "commit_failed" in said:
+            self.failed_commits.append(said["commit_failed"])
+
+    def leave(self) -> None:
+        """Tell it to leave and wait until it has."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(PATIENCE_S)
+        self._end()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+        self._end()
+
+    def stall(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def _end(self) -> None:
+        self._listener.join(PATIENCE_S)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class Members:
+    """All members of one group, those that are gone included."""
+
+    def __init__(self, bootstrap: str, topic: str, group: str) -> None:
+        self.all: list[MemberProcess] = []
+        self.delivered: Counter[str] = Counter()
+        """How often each value was delivered."""
+        self._place = {"bootstrap": bootstrap, "topic": topic, "group": group}
+        self._changed = threading.Condition()
+
+    def add(self, library: str, **options: Any) -> MemberProcess:
+        """A new member. Raises KafkajsMissing."""
+        made = MemberOptions(library=library, **self._place, **options)
+        member = MemberProcess(made, self._changed, self.delivered)
+        self.all.append(member)
+        return member
+
+    def wait(self, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
+        """Whether the condition came true in time."""
+        with self._changed:
+            return self._changed.wait_for(condition, patience_s)
+
+    def wait_for_owners(self, members: Iterable[MemberProcess], partitions: int) -> None:
+        """Until each partition is owned once, and all of these have a share."""
+        living = list(members)
+
+        def is_shared_out() -> bool:
+            owned = [partition for one in living for partition in one.owned]
+            every = sorted(owned) == list(range(partitions))
+            return every and all(one.owned for one in living)
+
+        assert self.wait(is_shared_out), {
+            n: (one.options.library, sorted(one.owned), one.ended) for n, one in enumerate(living)
+        }
+
+    def wait_for_records(self, values: Iterable[str]) -> None:
+        """Until each has been delivered at least once."""
+        wanted = set(values)
+        assert self.wait(lambda: wanted <= self.delivered.keys()), (
+            f"{len(wanted - self.delivered.keys())} of {len(wanted)} records were not delivered"
+        )
+
+    def end(self) -> None:
+        for one in self.all:
+            if not one.ended:
+                one.kill()
+
+
+def _command(options: MemberOptions) -> list[str]:
+    said = json.dumps(asdict(options))
+    if options.library == "kafkajs":
+        return ["node", str(_JAVASCRIPT), said]
+    return [sys.executable, "-m", "tests.support.group_member", said]
+
+
+def _environment(options: MemberOptions) -> dict[str, str]:
+    if options.library != "kafkajs":
+        return dict(os.environ)
+    return {**os.environ, "NODE_PATH": str(install_kafkajs())}
