@@ -102,7 +102,7 @@ _BROKER_DIFFERENT = {
     "broker.id": "theirs is -1 where node.id says it",
     "process.roles": "theirs has to be given",
     "advertised.listeners": "theirs has no default, ours is the address in use",
-    "log.cleaner.io.max.bytes.per.second": "a limit, in whole bytes, where they have none",
+    "log.cleaner.io.max.bytes.per.second": "a limit, where they have none",
     "listeners": "the default port of a listener is not told",
     "log.dirs": "the directory of a broker that was not told one",
 }

@@ -3,7 +3,7 @@
 A script outside the repository fetches and starts it (Java and Maven do the work):
 ``TIDELOG_KAFKA_TOOL`` names it, else it is ``../shared/kafka/kafka`` beside the repository.
 Where something is missing, tests that ask for it are skipped and say what. Starting a Java
-program costs about a second: do much with each.
+program costs about a second: ``tools`` runs several in one.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 _BESIDE = Path(__file__).resolve().parents[3] / "shared" / "kafka" / "kafka"
+_INT32 = struct.Struct(">i")
 _TOOL_TIMEOUT_S = 120
 _FETCH_TIMEOUT_S = 600
 
@@ -47,15 +50,9 @@ class ApacheKafka:
             assert done.returncode == 0, said
         return done
 
-    def begin(self, main_class: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a main class; the test reads its output, writes its input and ends it."""
-        return subprocess.Popen(
-            [self._script, "run", main_class, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def tools(self) -> KafkaTools:
+        """Its command line programs, in one process. Stop it afterwards."""
+        return KafkaTools(self._script)
 
     def check_files(self, paths: Iterable[Path], *, compacted: bool = False) -> int:
         """Have it read log files, indexes and snapshots; the number of batches it found.
@@ -79,6 +76,53 @@ class ApacheKafka:
     def broker(self, directory: Path, *settings: str) -> ApacheKafkaBroker:
         """Start a broker; ``settings`` are ``key=value``. Stop it afterwards."""
         return ApacheKafkaBroker(self._script, directory, settings)
+
+
+class ToolRun(NamedTuple):
+    """What became of a program."""
+
+    status: int
+    out: str
+    err: str
+
+
+class KafkaTools:
+    """A process that runs one program after the other, because starting one each is slow."""
+
+    def __init__(self, script: str) -> None:
+        source = Path(__file__).with_name("KafkaTools.java")
+        self._process = subprocess.Popen(
+            [script, "run", str(source)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def run(self, main_class: str, *arguments: str, stdin: str = "", check: bool = True) -> ToolRun:
+        """Run a main class to its end; with ``check`` a bad exit status fails the test."""
+        words = [word.encode() for word in (main_class, *arguments, stdin)]
+        assert self._process.stdin is not None
+        self._process.stdin.write(_INT32.pack(len(words)))
+        for word in words:
+            self._process.stdin.write(_INT32.pack(len(word)) + word)
+        self._process.stdin.flush()
+        run = ToolRun(self._int(), self._text(), self._text())
+        assert not check or run.status == 0, (main_class, arguments, run)
+        return run
+
+    def _int(self) -> int:
+        return int(_INT32.unpack(self._read(_INT32.size))[0])
+
+    def _text(self) -> str:
+        return self._read(self._int()).decode()
+
+    def _read(self, size: int) -> bytes:
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(size)
+        assert len(data) == size, "the process that runs the programs has ended"
+        return data
+
+    def stop(self) -> None:
+        """End it."""
+        with self._process:
+            self._process.kill()
 
 
 class ApacheKafkaBroker:
