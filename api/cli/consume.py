@@ -9,10 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli.group_member import GroupMember
 from tidelog.api.cli.options import Server, TopicName
 
 _PAGE = 1000
 _WAIT_MS = 30_000
+_SETTLE_MS = 1000
+"""How long a member waits at a time for a rebalance to be over."""
 
 Format = Annotated[str, typer.Option("--format", help="text (key and value) or ndjson.")]
 Max = Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many.")]
@@ -28,7 +31,8 @@ def consume(
         str, typer.Option("--offset", "-o", help="earliest, latest, a number, -N or ts:TIME.")
     ] = "earliest",
     group: Annotated[
-        str | None, typer.Option("--group", "-g", help="Go on where the group is, and commit.")
+        str | None,
+        typer.Option("--group", "-g", help="As a member of it; commits."),
     ] = None,
     follow: Follow = False,
     maximum: Max = None,
@@ -38,6 +42,15 @@ def consume(
     """Print the records of a topic."""
     client = Client(server)
     printer = _Printer(output)
+    if group is not None:
+        if partition is not None or offset not in ("earliest", "latest"):
+            raise CommandFailed(
+                "a group decides on partitions and offsets: with --group, give no --partition, "
+                "and earliest or latest as the --offset where nothing is committed"
+            )
+        member = GroupMember(client, group, topic, offset)
+        _consume_as_member(member, printer, maximum or sys.maxsize, follow)
+        return
     shown = client.call("GET", path_of("topics", topic))
     partitions = [one["partition"] for one in shown["partitions"]]
     if partition is not None:
@@ -45,8 +58,6 @@ def consume(
             raise CommandFailed(f"topic {topic} has no partition {partition}")
         partitions = [partition]
     positions: dict[int, str] = dict.fromkeys(partitions, offset)
-    if group is not None:
-        positions.update(_committed(client, group, topic, partitions))
     left = maximum
     while left is None or left > 0:
         found = 0
@@ -66,27 +77,15 @@ def consume(
             positions[index] = str(answer["next_offset"])
             found += len(answer["records"])
             left = None if left is None else left - len(answer["records"])
-            if group is not None and answer["records"]:
-                _commit(client, group, topic, index, answer["next_offset"])
         if not found and not follow:
             return
 
 
-def _committed(client: Client, group: str, topic: str, partitions: list[int]) -> dict[int, str]:
-    groups = client.call("GET", path_of("groups"), {"prefix": group})["groups"]
-    if group not in {one["group"] for one in groups}:
-        return {}
-    offsets = client.call("GET", path_of("groups", group, "offsets"))["offsets"]
-    return {
-        one["partition"]: str(one["offset"])
-        for one in offsets
-        if one["topic"] == topic and one["partition"] in partitions
-    }
-
-
-def _commit(client: Client, group: str, topic: str, partition: int, offset: int) -> None:
-    body = {"offsets": [{"topic": topic, "partition": partition, "offset": offset}]}
-    client.call("PUT", path_of("groups", group, "offsets"), body=body)
+def _consume_as_member(member: GroupMember, printer: _Printer, most: int, follow: bool) -> None:
+    with member:
+        for records in member.records(most, _WAIT_MS if follow else _SETTLE_MS, follow=follow):
+            for record in records:
+                printer.show({name: value for name, value in record.items() if name != "topic"})
 
 
 def replay(

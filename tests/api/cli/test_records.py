@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.command_line import Ended, tidelog
+from tests.support.http_member import HttpMember
 
 Run = Callable[..., Ended]
 START_MS = 1_700_000_000_000
@@ -131,6 +133,20 @@ class TestConsume:
         assert sorted(first + rest) == list(range(30))
         assert values(run("consume", filled, "--group", f"g-{filled}")) == []
 
+    def test_a_member_shares_with_others(self, run: Run, http: httpx.Client, filled: str) -> None:
+        group = f"g-{filled}"
+        other = HttpMember(http, group, filled)
+        theirs: list[int] = []
+        with ThreadPoolExecutor(1) as pool:
+            command = pool.submit(run, "consume", filled, "--group", group)
+            while not command.done():
+                theirs += [record["value"] for record in other.poll(max_records=5, wait_ms=200)]
+        while records := other.poll():
+            theirs += [record["value"] for record in records]
+        assert sorted(values(command.result()) + theirs) == list(range(30))
+        members = http.get(f"/v1/groups/{group}").json()["members"]
+        assert [one["member_id"] for one in members] == [other.member_id]
+
     def test_as_lines_of_json(self, run: Run, filled: str) -> None:
         ended = run("consume", filled, "--format", "ndjson", "-p", "2", "-n", "1")
         assert json.loads(ended.stdout) == {
@@ -151,6 +167,8 @@ class TestConsume:
             (("-p", "9"), "has no partition 9"),
             (("-o", "soon"), "offset 'soon' is not a number"),
             (("--format", "xml"), "expected text or ndjson"),
+            (("--group", "g", "-p", "1"), "a group decides on partitions"),
+            (("--group", "g", "-o", "5"), "a group decides on partitions"),
         ],
     )
     def test_bad_input(self, run: Run, filled: str, flags: tuple[str, ...], said: str) -> None:
