@@ -12,11 +12,14 @@ from pathlib import Path
 from broker_process import HOST, broker
 from kafka_python_suite import KAFKA_PYTHON
 from kombu_suite import KOMBU
-from librdkafka_suite import LIBRDKAFKA
+from librdkafka_suite import LIBRDKAFKA, LIBRDKAFKA_CONSUMER, LIBRDKAFKA_LATER
 from report import outdated, tell, unexplained
 from suite import Run, Suite
 
-SUITES = {suite.name: suite for suite in (KAFKA_PYTHON, KOMBU, LIBRDKAFKA)}
+SUITES = {
+    suite.name: suite
+    for suite in (KAFKA_PYTHON, KOMBU, LIBRDKAFKA, LIBRDKAFKA_LATER, LIBRDKAFKA_CONSUMER)
+}
 
 
 def main() -> int:
