@@ -92,6 +92,14 @@ class Coordinator:
         """Return when loading is done."""
         await self._groups.loaded()
 
+    async def topic_exists(self) -> None:
+        """Return when the offsets topic is there, or still being loaded.
+
+        Raises CoordinatorUnavailable where it cannot be created.
+        """
+        if not self.loading:
+            await self._groups.topic.exists()
+
     def stop_waiting(self) -> None:
         """Let everybody go who waits for a rebalance; the rest still works until ``close``."""
         self._groups.stop_waiting()

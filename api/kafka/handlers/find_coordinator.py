@@ -1,5 +1,6 @@
 """FindCoordinator, 0-6: this broker coordinates everything; batched from version 4.
 
+The topic of committed offsets is there once a group's coordinator was asked for, as in Kafka.
 Transactions are refused with an error that clients treat as fatal, so that none waits for a
 coordinator for ever.
 """
@@ -9,29 +10,35 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import this_broker
+from tidelog.api.kafka.lookups import code_of, this_broker
 from tidelog.api.kafka.peer import Call
+from tidelog.consumer_groups.errors import GroupError
 
 _GROUP, _TRANSACTION = 0, 1
 _INVALID_REQUEST, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 42, 53
 
 
-def handle(call: Call, request: Any) -> Values:
+async def handle(call: Call, request: Any) -> Values:
     """One answer for each key; in versions before 4 the answer itself."""
     kind = getattr(request, "key_type", _GROUP)
     keys = request.coordinator_keys if call.version >= 4 else (request.key,)
-    answers = [_answer(call, kind, key) for key in keys]
+    answers = [await _answer(call, kind, key) for key in keys]
     if call.version >= 4:
         return {"coordinators": answers}
     return answers[0]
 
 
-def _answer(call: Call, kind: int, key: str) -> dict[str, Any]:
+async def _answer(call: Call, kind: int, key: str) -> dict[str, Any]:
     error, message = 0, None
     if kind == _TRANSACTION:
         error, message = _TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not supported"
     elif kind != _GROUP:
         error, message = _INVALID_REQUEST, f"coordinators of type {kind} are not supported"
+    else:
+        try:
+            await call.coordinator.topic_exists()
+        except GroupError as unavailable:
+            error, message = code_of(unavailable), str(unavailable)
     if error:
         nowhere = {"node_id": -1, "host": "", "port": -1}
         return {"key": key, "error_code": error, "error_message": message, **nowhere}
