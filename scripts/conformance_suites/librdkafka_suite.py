@@ -1,9 +1,9 @@
 """librdkafka's tests, from the sources that a package for Node carries, as three suites.
 
-``librdkafka`` is 0001 to 0051; ``librdkafka-later`` the rest, without what needs no broker or
-share groups; ``librdkafka-consumer`` those on consumers with the group protocol of KIP-848. The
-library and its test runner are built once. Each test is a process of its own, so that one that
-hangs or aborts takes no other with it.
+``librdkafka`` is 0001 to 0051; ``librdkafka-later`` what follows, but for tests that need no
+broker or share groups; ``librdkafka-consumer`` the tests of consumers, which join their groups by
+the protocol of KIP-848. The library and its test runner are built once. Each test is a process of
+its own, so that one that hangs or aborts takes no other with it.
 """
 
 from __future__ import annotations
