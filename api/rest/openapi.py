@@ -128,6 +128,13 @@ _SCHEMAS: dict[str, Any] = {
             "value_base64": {"type": "string"},
             "headers": _ANY,
         },
+        "example": {
+            "offset": 41,
+            "timestamp": 1_700_000_000_000,
+            "key": "user-1",
+            "value": {"any": "json"},
+            "headers": {"trace": "abc"},
+        },
     },
     "FetchReply": {
         "type": "object",
