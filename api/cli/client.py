@@ -111,7 +111,11 @@ class Client:
 def _refused(status: int, content: bytes) -> Refused:
     try:
         error = json.loads(content)["error"]
-        return Refused(status, error["code"], error["message"], error["details"])
+        code, message, details = error["code"], error["message"], error["details"]
+        if code == "unknown_topic":
+            topic = details["topic"]
+            message = f"there is no topic {topic!r}; 'tidelog topic create {topic}' makes one"
+        return Refused(status, code, message, details)
     except (ValueError, KeyError, TypeError):
         text = content.decode(errors="replace").strip()
         return Refused(status, "unknown", f"HTTP {status}: {text}", {})

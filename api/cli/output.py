@@ -35,12 +35,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
 
 def rich_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """The table for a terminal."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
+    cells = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        counts = all(isinstance(row[number], int | None) for row in cells)
+        table.add_column(column, overflow="fold", justify="right" if counts else "left")
+    for row in cells:
         table.add_row(*map(_text, row))
     return table
 
