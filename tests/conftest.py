@@ -22,8 +22,13 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
-    """One broker for all tests that do not stop or break it."""
-    process = BrokerProcess(tmp_path_factory.mktemp("broker") / "data")
+    """One broker for all tests that do not stop or break it.
+
+    Retention runs when a test asks for it, not when five minutes are over: many tests write
+    records of long ago.
+    """
+    never = "log.retention.check.interval.ms=86400000"
+    process = BrokerProcess(tmp_path_factory.mktemp("broker") / "data", "--set", never)
     yield process
     process.end()
 
