@@ -59,6 +59,9 @@ def heartbeat_of(
     elif request.instance_id is not None:
         group.check_member(member_id, request.instance_id)
     present = group.members.get(member_id)
+    if present is None and subscription.owned:
+        # It was given up meanwhile, and so were its partitions.
+        raise UnknownMember(group.name, member_id)
     if present is not None and not present.is_classic:
         raise UnknownMember(group.name, member_id)
     by_name = topics.by_name
@@ -112,6 +115,12 @@ def join_reply(request: JoinRequest, reply: ConsumerHeartbeatReply) -> JoinReply
 def _protocol(member: ConsumerMember) -> str | None:
     classic = member.subscription.classic
     return None if classic is None else classic.protocols[0][0]
+
+
+def joined(group: ConsumerGroup, member_id: str, now_ms: int) -> None:
+    """It has its rebalance timeout to ask for its assignment."""
+    group.took_step(member_id)
+    group.await_step(member_id, now_ms)
 
 
 def sync(group: ConsumerGroup, request: SyncRequest, topics: TopicsNow, now_ms: int) -> SyncReply:

@@ -252,8 +252,7 @@ class Coordinator:
             group.resume(now_ms, self._broker.clock.now_ms())
         group.hear(heartbeat.member_id, now_ms)
         if heartbeat.classic is not None:
-            group.took_step(heartbeat.member_id)
-            group.await_step(heartbeat.member_id, now_ms)
+            classic_member.joined(group, heartbeat.member_id, now_ms)
         self._groups.watch(group)
 
     def _group_to_beat(

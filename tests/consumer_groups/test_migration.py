@@ -219,6 +219,13 @@ class TestClassicMembers:
         with pytest.raises(InconsistentProtocol):
             await site.enter("g", "t", protocol_type="connect")
 
+    async def test_who_was_given_up_gives_up_what_it_had(self, site: Site) -> None:
+        await join_new(site)
+        with pytest.raises(UnknownMember):
+            await site.enter("g", "t", member_id="late", protocols=owning(0))
+        joined = await site.enter("g", "t", member_id="late", protocols=owning())
+        assert await synced(site, joined) == []
+
     async def test_leave(self, site: Site) -> None:
         await join_new(site)
         joined = await site.enter("g", "t")

@@ -1,5 +1,7 @@
 """A group of the new protocol, its log and many consumers, with everything that may go wrong.
 
+Some of the consumers are classic ones.
+
 Checked after every step: a partition has one owner; no two consumers that are members believe to
 own the same partition; epochs only grow; whoever may commit owns what it commits. In the end
 everybody has a share and nobody waits.
@@ -11,8 +13,10 @@ import random
 from collections import Counter
 from typing import NamedTuple
 
+from tests.support.classic_consumer import ClassicConsumer
 from tests.support.consumer_group_driver import REVOCATION_MS, Catalog
-from tidelog.consumer_groups import consumer_rebalance
+from tests.support.new_consumer import NewConsumer
+from tidelog.consumer_groups import classic_member, consumer_rebalance
 from tidelog.consumer_groups.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.consumer_group_records import (
     ConsumerGroupRecord,
@@ -35,56 +39,8 @@ REQUEST_TIMEOUT_MS = 3_000
 TOPICS = ("a", "b", "log_c", "log_d")
 
 
-class Consumer:
-    """What a client knows: its epoch, what it was told to have and what it has."""
-
-    def __init__(self, member_id: str, instance_id: str | None, wants: dict[str, object]) -> None:
-        self.member_id = member_id
-        self.instance_id = instance_id
-        self.wants = wants
-        self.epoch = 0
-        self.told: set[TopicIdPartition] = set()
-        self.owned: set[TopicIdPartition] = set()
-        self.said: set[TopicIdPartition] | None = None
-        """What it last said it owns, as far as it knows that it was heard."""
-        self.asked: ConsumerHeartbeat | None = None
-        """The request whose reply it waits for."""
-        self.asked_ms = 0
-        self.next_ms = 0
-        self.stalled_until_ms = 0
-
-    def heartbeat(self) -> ConsumerHeartbeat:
-        self.owned &= self.told
-        full = self.said is None
-        owned = tuple(sorted(self.owned)) if full or self.said != self.owned else None
-        wants = self.wants if full else {}
-        return ConsumerHeartbeat(
-            group="g",
-            member_id=self.member_id,
-            member_epoch=self.epoch,
-            instance_id=self.instance_id,
-            rebalance_timeout_ms=REVOCATION_MS if full else -1,
-            owned=owned,
-            **wants,  # type: ignore[arg-type]
-        )
-
-    def hear(self, sent: ConsumerHeartbeat, reply: ConsumerHeartbeatReply) -> None:
-        self.epoch = reply.member_epoch
-        if sent.owned is not None:
-            self.said = set(sent.owned)
-        if reply.assignment is not None:
-            self.told = set(reply.assignment)
-            if self.owned <= self.told:
-                self.owned = set(self.told)
-        elif self.owned <= self.told:
-            self.owned = set(self.told)
-
-    def start_over(self) -> None:
-        self.epoch, self.told, self.owned, self.said = 0, set(), set(), None
-
-
 class _Pending(NamedTuple):
-    consumer: Consumer
+    consumer: NewConsumer
     sent: ConsumerHeartbeat
     reply: ConsumerHeartbeatReply
     log_end: int
@@ -96,7 +52,7 @@ class ConsumerSimulation:
         self.now_ms = 0
         self.catalog = Catalog(a=5, b=3, log_c=4)
         self.group = ConsumerGroup("g", SETTINGS)
-        self.consumers: list[Consumer] = []
+        self.consumers: list[NewConsumer] = []
         self.calm = False
         self.commits = 0
         self.moves = 0
@@ -140,11 +96,7 @@ class ConsumerSimulation:
     def _pass_time(self, ms: int) -> None:
         self.now_ms += ms
         self._flush()
-        self._write(
-            consumer_rebalance.forget(
-                self.group, self.group.overdue(self.now_ms), self.catalog.now()
-            )
-        )
+        self._forget(self.group.overdue(self.now_ms))
         self.random.shuffle(self.consumers)
         for consumer in list(self.consumers):
             self._step(consumer)
@@ -157,23 +109,28 @@ class ConsumerSimulation:
         for _ in range(self.random.randint(0, self._most - min(len(self.consumers), self._most))):
             self._names += 1
             instance_id = f"i{self._names}" if self.random.random() < 0.4 else None
-            self.consumers.append(Consumer(f"m{self._names}", instance_id, self._wants()))
+            kind = ClassicConsumer if self.random.random() < 0.3 else NewConsumer
+            consumer = kind(f"m{self._names}", instance_id, self._wants(kind))
+            self.consumers.append(consumer)
 
-    def _wants(self) -> dict[str, object]:
-        if self.random.random() < 0.3:
+    def _wants(self, kind: type[NewConsumer]) -> dict[str, object]:
+        if kind is NewConsumer and self.random.random() < 0.3:
             return {"topic_names": (), "topic_regex": self.random.choice(["log_.*", ".*", "a|b"])}
         names = self.random.sample(TOPICS, self.random.randint(1, len(TOPICS)))
         return {"topic_names": tuple(names), "topic_regex": ""}
 
-    def _some(self) -> Consumer | None:
+    def _some(self) -> NewConsumer | None:
         return self.random.choice(self.consumers) if self.consumers else None
 
     def _leave(self) -> None:
         if (consumer := self._some()) is not None:
             self.consumers.remove(consumer)
-            self._say_goodbye(consumer, -1)
+            if isinstance(consumer, ClassicConsumer):
+                self._forget([consumer.member_id])
+            else:
+                self._say_goodbye(consumer, -1)
 
-    def _say_goodbye(self, consumer: Consumer, epoch: int) -> None:
+    def _say_goodbye(self, consumer: NewConsumer, epoch: int) -> None:
         try:
             self._send(
                 consumer,
@@ -201,15 +158,14 @@ class ConsumerSimulation:
         if static:
             old = self.random.choice(static)
             self.consumers.remove(old)
-            if self.random.random() < 0.7:
+            if self.random.random() < 0.7 and not isinstance(old, ClassicConsumer):
                 self._say_goodbye(old, -2)
             self._names += 1
-            self.consumers.append(Consumer(f"m{self._names}", old.instance_id, old.wants))
+            self.consumers.append(type(old)(f"m{self._names}", old.instance_id, old.wants))
 
     def _subscribe(self) -> None:
         if (consumer := self._some()) is not None:
-            consumer.wants = self._wants()
-            consumer.said = None
+            consumer.subscribe(self._wants(type(consumer)))
 
     def _change_topics(self) -> None:
         name = self.random.choice(TOPICS)
@@ -233,7 +189,7 @@ class ConsumerSimulation:
 
     # Requests and replies
 
-    def _step(self, consumer: Consumer) -> None:
+    def _step(self, consumer: NewConsumer) -> None:
         if self.now_ms < consumer.stalled_until_ms:
             return
         if consumer.asked is not None:
@@ -244,7 +200,9 @@ class ConsumerSimulation:
             return
         consumer.next_ms = self.now_ms + SETTINGS.consumer_heartbeat_interval_ms
         try:
-            self._send(consumer, consumer.heartbeat())
+            heartbeat = consumer.heartbeat(self.group, self.catalog.now(), self.now_ms)
+            if heartbeat is not None:
+                self._send(consumer, heartbeat)
         except UnreleasedInstance:
             return
         except FencedInstance:
@@ -252,15 +210,20 @@ class ConsumerSimulation:
         except GroupError:
             consumer.start_over()
 
-    def _send(self, consumer: Consumer, heartbeat: ConsumerHeartbeat) -> None:
+    def _send(self, consumer: NewConsumer, heartbeat: ConsumerHeartbeat) -> None:
         topics = self.catalog.now()
         decision = consumer_rebalance.beat(self.group, heartbeat, topics, SETTINGS, self.now_ms)
         self._write(list(decision.records))
         self.group.topics_version = topics.version
         self.group.hear(consumer.member_id, self.now_ms)
+        if heartbeat.classic is not None:
+            classic_member.joined(self.group, consumer.member_id, self.now_ms)
         consumer.asked, consumer.asked_ms = heartbeat, self.now_ms
         pending = _Pending(consumer, heartbeat, decision.reply, len(self._log))
         self._pending.append(pending)
+
+    def _forget(self, member_ids: list[str]) -> None:
+        self._write(consumer_rebalance.forget(self.group, member_ids, self.catalog.now()))
 
     def _write(self, records: list[ConsumerGroupRecord]) -> None:
         self._log += records
@@ -291,7 +254,7 @@ class ConsumerSimulation:
 
     # Checks
 
-    def _commit(self, consumer: Consumer) -> None:
+    def _commit(self, consumer: NewConsumer) -> None:
         if not consumer.owned or consumer.epoch <= 0:
             return
         try:
