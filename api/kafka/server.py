@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import struct
 from collections import deque
 
 from tidelog.api.config import Address
@@ -21,6 +22,7 @@ from tidelog.api.kafka.peer import Peer
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
+_NO_LINGER = struct.pack("ii", 1, 0)
 _SCRATCH_BYTES = 256 * 1024
 _UNDER_WAY_MAX = 64
 _TURN_REQUESTS = 128
@@ -159,7 +161,7 @@ class Connection(asyncio.BufferedProtocol):
         """Close what has been silent for too long; whoever waits for an answer is not idle."""
         assert self._transport is not None
         now = self._loop.time()
-        if self._pending:
+        if self._pending and not self._transport.is_closing():
             self._heard = now
         silent = now - self._heard
         if silent >= self._server.idle_s:
@@ -179,7 +181,10 @@ class Connection(asyncio.BufferedProtocol):
             self._close()
 
     def abort(self) -> None:
+        """Close at once; what is unsent is dropped, by the system too."""
         if self._transport is not None:
+            endpoint = self._transport.get_extra_info("socket")
+            endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._transport.abort()
 
     def _close(self) -> None:
