@@ -80,6 +80,7 @@ class BrokerProcess:
         """Make sure that it is gone, however the test ended."""
         if self.process.poll() is None:
             self.kill()
+        self._close()
 
     def _close(self) -> None:
         if self.process.stdout is not None:
