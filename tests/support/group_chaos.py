@@ -130,6 +130,7 @@ class Chaos:
             member.leave()
         delivered = self.members.delivered
         twice = sum(delivered.values()) - len(delivered)
+        self._events["commits refused"] = sum(len(one.failed_commits) for one in self.members.all)
         return Outcome(self._plan, len(everything - delivered.keys()), twice, self._events)
 
     def _write(self) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 POLL_S = 0.1
-BATCH = 50
+BATCH = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
