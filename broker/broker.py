@@ -29,7 +29,7 @@ from tidelog.broker.housekeeping import Housekeeping
 from tidelog.broker.log_store import LogStore
 from tidelog.broker.partition import Partition, PartitionServices
 from tidelog.broker.topic import Topic
-from tidelog.broker.topic_name import check_topic_name
+from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
 from tidelog.broker.topic_settings import TopicSettings
 from tidelog.storage import file_names
 from tidelog.storage.files import Disk, allow_open_files, join
@@ -211,7 +211,7 @@ class Broker:
         topic = self._topics.get(name)
         if topic is not None:
             return topic
-        if not self.settings["auto.create.topics.enable"]:
+        if name in INTERNAL_TOPICS or not self.settings["auto.create.topics.enable"]:
             raise UnknownTopic(name)
         try:
             return await self.create_topic(name)

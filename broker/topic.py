@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tidelog.broker.errors import UnknownPartition
 from tidelog.broker.partition import Partition
+from tidelog.broker.topic_name import INTERNAL_TOPICS
 from tidelog.broker.topic_settings import TopicSettings
 
 
@@ -21,7 +22,7 @@ class Topic:
 
     @property
     def internal(self) -> bool:
-        return self.name.startswith("__")
+        return self.name in INTERNAL_TOPICS
 
     def partition(self, index: int) -> Partition:
         """Raises UnknownPartition."""

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from tidelog.broker.errors import InvalidTopicName
 
 LENGTH_MAX = 249
+INTERNAL_TOPICS = frozenset(("__consumer_offsets",))
+"""Topics that the broker makes, and writes, for itself."""
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]+\Z")
 
 
 def check_topic_name(name: str, existing: Iterable[str] = (), *, internal: bool = False) -> None:
-    """Raises InvalidTopicName.
+    """Raises InvalidTopicName; only the broker itself, ``internal``, makes its own topics.
 
     Names that differ only in ``.`` and ``_`` collide, because metrics replace one by the other.
     """
@@ -24,6 +26,8 @@ def check_topic_name(name: str, existing: Iterable[str] = (), *, internal: bool 
         raise InvalidTopicName(name, f"it is longer than {LENGTH_MAX} characters")
     if not _LEGAL.match(name):
         raise InvalidTopicName(name, "it may contain only letters, digits, '.', '_' and '-'")
+    if name in INTERNAL_TOPICS and not internal:
+        raise InvalidTopicName(name, "the broker makes it when the first group needs it")
     folded = name.replace(".", "_")
     for other in existing:
         if other != name and other.replace(".", "_") == folded:

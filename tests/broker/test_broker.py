@@ -55,6 +55,15 @@ async def consume(partition: Partition, offset: int = 0) -> list[Record]:
     return records
 
 
+async def test_the_topic_of_committed_offsets_is_the_brokers_own(broker: Broker) -> None:
+    with pytest.raises(InvalidTopicName):
+        await broker.create_topic("__consumer_offsets")
+    with pytest.raises(UnknownTopic):
+        await broker.get_or_create_topic("__consumer_offsets")
+    assert (await broker.create_topic("__consumer_offsets", internal=True)).internal
+    assert not (await broker.get_or_create_topic("__heartbeat")).internal
+
+
 async def test_topics_survive_a_clean_restart(broker: Broker) -> None:
     topic = await broker.create_topic("orders", 3, {"retention.ms": "1000"})
     end = produce(topic.partition(1), b"a", b"b")
