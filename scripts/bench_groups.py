@@ -37,8 +37,10 @@ from tidelog.consumer_groups.encoding import (
 )
 
 TOPIC, GROUP = "bench", "bench"
-OFFSET_COMMIT, JOIN_GROUP, HEARTBEAT, SYNC_GROUP, CREATE_TOPICS = 8, 11, 12, 14, 19
-REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID, MEMBER_ID_REQUIRED = 27, 25, 79
+OFFSET_COMMIT, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, SYNC_GROUP = 8, 10, 11, 12, 14
+CREATE_TOPICS = 19
+UNKNOWN_MEMBER_ID, MEMBER_ID_REQUIRED = 25, 79
+COORDINATOR_LOADING, NOT_COORDINATOR = 14, 16
 SESSION_MS, REBALANCE_MS = 45_000, 300_000
 CONNECTING_AT_ONCE = 100
 
@@ -112,7 +114,7 @@ class Member:
                 self.id = ""
             elif error == 0:
                 return _assign(_member_ids(reply)) if leader == self.id else []
-            elif error != MEMBER_ID_REQUIRED:
+            elif error not in (MEMBER_ID_REQUIRED, COORDINATOR_LOADING, NOT_COORDINATOR):
                 raise RuntimeError(f"JoinGroup was answered by error {error}")
 
     async def _sync(self, assignments: list[bytes]) -> bool:
@@ -205,6 +207,9 @@ class Bench:
         reply.string()
         if error := reply.int16():
             raise RuntimeError(f"CreateTopics was answered by error {error}")
+        # Apache Kafka makes its offsets topic when somebody first asks for a coordinator.
+        while (await connection.ask(FIND_COORDINATOR, 0, string(GROUP))).int16():
+            pass
         connection.close()
 
     async def _live(self, member: Member, limit: asyncio.Semaphore) -> None:
