@@ -213,7 +213,10 @@ def _produce() -> dict[str, Any]:
         },
         "responses": {
             "200": {
-                "description": "Where each record is, in order; NDJSON in, NDJSON out",
+                "description": (
+                    "Where each record is, in order; NDJSON in, NDJSON out, "
+                    "line by line while the body comes or, as the client likes, after it"
+                ),
                 "content": {
                     "application/json": {"schema": {"$ref": "#/components/schemas/ProduceReply"}},
                     "application/x-ndjson": {"schema": {"type": "string"}},

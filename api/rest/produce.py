@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tidelog.api.errors import ApiError, http_error
 from tidelog.api.rest.appending import (
     Appended,
@@ -15,15 +17,15 @@ from tidelog.api.rest.http import (
     JSON,
     NDJSON,
     OCTET_STREAM,
+    ClientDisconnected,
     Request,
     Send,
-    begin_stream,
     one_of,
     reply,
-    stream,
 )
 from tidelog.api.rest.produce_body import ProducedRecord, parse_json, parse_line, parse_raw
 from tidelog.api.rest.rendering import encode_json
+from tidelog.api.rest.reply_lines import ReplyLines
 from tidelog.broker.partitioner import StickyPartitioner
 from tidelog.broker.topic import Topic
 
@@ -86,48 +88,56 @@ class _NdjsonProduce:
         self._produce = produce
         self._topic = topic
         self._request = request
-        self._send = send
+        self._replies = ReplyLines(send)
         self._options = _options(request, request.query(_QUERY))
         if self._options.idempotency_key or self._options.producing:
             message = "a stream of lines cannot be retried as one; send JSON bodies instead"
             raise ApiError(422, "invalid_parameter", message)
-        self._started = False
         self._line_number = 0
         self._limit = topic.settings["max.message.bytes"]
 
     async def run(self) -> None:
         """Read, append and answer until the body or a bad line ends it."""
-        rest = b""
         try:
-            async for chunk in self._request.chunks():
-                rest = await self._take((rest + chunk).split(b"\n"))
-                if len(rest) > 4 * self._limit + 1024:
-                    raise _bad_line(self._line_number + 1, "the line is too long")
-            await self._take([rest, b""])
+            await self._read()
+            await self._replies.end()
+        except ClientDisconnected:
+            raise
         except Exception as error:
-            if not self._started:
+            if not self._replies.begun:
                 raise
+            await self._end_with(error)
+        finally:
+            self._replies.abandon()
+
+    async def _end_with(self, error: Exception) -> None:
+        """Tell the error after all other lines; the client may send its whole body before."""
+        discarding = asyncio.create_task(self._request.disconnected())
+        try:
             failed = http_error(error)
             if failed.status == 500:
-                raise
+                await self._replies.sent()
+                raise error
             told = {"code": failed.code, "message": failed.message, "details": failed.details}
-            await stream(self._send, encode_json({"error": told}) + b"\n", more=False)
-            return
-        await self._begin()
-        await stream(self._send, b"", more=False)
+            await self._replies.put(encode_json({"error": told}) + b"\n")
+            await self._replies.end()
+        finally:
+            discarding.cancel()
 
-    async def _begin(self) -> None:
-        if not self._started:
-            self._started = True
-            await begin_stream(self._send, NDJSON)
+    async def _read(self) -> None:
+        rest = b""
+        async for chunk in self._request.chunks():
+            rest = await self._take((rest + chunk).split(b"\n"))
+            if len(rest) > 4 * self._limit + 1024:
+                raise _bad_line(self._line_number + 1, "the line is too long")
+        await self._take([rest, b""])
 
     async def _take(self, lines: list[bytes]) -> bytes:
         """Append the whole lines; the last one may not be whole and is handed back."""
         records, error = self._parse(lines[:-1])
         if records:
             appended = await self._produce.append(self._topic, records, self._options)
-            await self._begin()
-            await stream(self._send, b"".join(_render_one(one) + b"\n" for one in appended))
+            await self._replies.put(b"".join(_render_one(one) + b"\n" for one in appended))
         if error is not None:
             raise error
         return lines[-1]
