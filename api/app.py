@@ -24,6 +24,8 @@ from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
 _STDIN = 0
+_GC_THRESHOLDS = (50_000, 20, 20)
+"""A request of a thousand records makes thousands of objects, none of them in cycles."""
 _log = logging.getLogger("tidelog")
 
 
@@ -144,6 +146,7 @@ async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
     }
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     print(json.dumps(ready, separators=(",", ":")), flush=True)
     await stop.wait()
     _log.info("stopping")

@@ -136,7 +136,7 @@ class BatchHeader(NamedTuple):
 
 def read_header(buffer: Buffer, position: int = 0) -> BatchHeader:
     """The header at ``position``; the buffer must hold all of its 61 bytes."""
-    return BatchHeader._make(_HEADER.unpack_from(buffer, position))
+    return tuple.__new__(BatchHeader, _HEADER.unpack_from(buffer, position))
 
 
 def batches(buffer: Buffer, position: int = 0) -> Iterator[tuple[int, BatchHeader]]:
@@ -248,7 +248,8 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
     """Parse uncompressed records; one-byte varints, the usual case, are read in line."""
     records: list[Record] = []
     add = records.append
-    make = Record._make
+    # What Record's own constructor does, without its detour through Python.
+    make = tuple.__new__
     read = read_varint
     base_offset, base_timestamp = header.base_offset, header.base_timestamp
     end = len(data)
@@ -298,7 +299,7 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
             at += 1
         if at != record_end:
             raise CorruptBatch("a record's fields do not fill its length")
-        add(make((base_offset + number, timestamp, key, value, headers)))
+        add(make(Record, (base_offset + number, timestamp, key, value, headers)))
     if at != end:
         raise CorruptBatch(f"{end - at} bytes follow the last record")
     return records

@@ -15,6 +15,8 @@ from uvicorn.config import Config as UvicornConfig
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from tidelog.api.rest.gathering import GatheringTransport
+
 KEEP_ALIVE_S = 75
 _TOO_LARGE = (431, "header_too_large", "the request head is larger than http.max.header.bytes")
 _TOO_SLOW = (408, "request_timeout", "the request did not arrive within http.body.timeout.ms")
@@ -29,7 +31,8 @@ class BoundedProtocol(HttpToolsProtocol):
     patience_s = 60.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        gathering = GatheringTransport(transport, self.loop)
+        super().connection_made(gathering)  # type: ignore[arg-type]
         self._head_bytes = 0
         self._receiving = True
         self._heard = self.loop.time()
