@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
@@ -32,6 +33,7 @@ def build_app(context: RestContext) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(_no_half_characters)],
     )
     for module in (topics, retention, groups, members, operating):
         app.include_router(module.routes(context))
@@ -50,6 +52,24 @@ def build_app(context: RestContext) -> FastAPI:
     return app
 
 
+async def _no_half_characters(request: Request) -> None:
+    """JSON can escape one surrogate of a pair, which no answer and no log can hold.
+
+    Raises ApiError. What is no JSON at all is told of where it is parsed.
+    """
+    body = await request.body()
+    if b"\\u" not in body:
+        return
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        message = f"the body is not valid JSON: {half!a} is half a surrogate pair"
+        raise ApiError(400, "invalid_json", message) from None
+    except ValueError:
+        return
+
+
 def _answer_errors(app: FastAPI) -> None:
     """Every exception in the one form; what the framework refuses by itself, too."""
 
@@ -62,9 +82,10 @@ def _answer_errors(app: FastAPI) -> None:
             {"where": ".".join(map(str, problem["loc"])), "reason": problem["msg"]}
             for problem in error.errors()
         ]
-        if any(problem["type"] == "json_invalid" for problem in error.errors()):
-            message = f"the body is not valid JSON: {problems[0]['reason']}"
-            return _response(HttpError(400, "invalid_json", message, {}))
+        for problem in error.errors():
+            if problem["type"] == "json_invalid":
+                message = f"the body is not valid JSON: {problem['ctx']['error']}"
+                return _response(HttpError(400, "invalid_json", message, {}))
         message = "; ".join(f"{one['where']}: {one['reason']}" for one in problems)
         return _response(HttpError(422, "invalid_request", message, {"problems": problems}))
 
@@ -73,7 +94,8 @@ def _answer_errors(app: FastAPI) -> None:
         status, path = error.status_code, request.url.path
         allowed = allowed_methods(app.openapi(), path)
         if status in (404, 405) and allowed:
-            message = f"{request.method} is not allowed here, {' and '.join(allowed)} is"
+            verb = "is" if len(allowed) == 1 else "are"
+            message = f"{request.method} is not allowed here, {' and '.join(allowed)} {verb}"
             response = _response(HttpError(405, "method_not_allowed", message, {}))
             response.headers["Allow"] = ", ".join(allowed)
             return response

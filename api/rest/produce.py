@@ -58,7 +58,10 @@ class Produce:
             records = parse_json(await request.body(), self._now_ms())
         else:
             name = kind.decode("latin-1")
-            message = f"media type {name!r} is not supported here"
+            message = (
+                f"media type {name!r} is not supported here; application/json, "
+                "application/x-ndjson, application/octet-stream and text/* are"
+            )
             raise ApiError(415, "unsupported_media_type", message)
         appended = await self.append(topic, records, options)
         await reply(send, 200, _render(appended))

@@ -267,3 +267,23 @@ def test_a_media_type_that_is_none(http: httpx.Client, single: str, kind: str) -
     headers = {"Content-Type": kind}
     answer = http.post(f"/v1/topics/{single}/records", content=b"a=1", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
+    assert "application/json" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/topics", rb'{"name": "a\ud800"}'),
+        ("POST", "/v1/groups/half/members", rb'{"topics": ["a\udcff"]}'),
+        (
+            "PUT",
+            "/v1/groups/half/offsets",
+            rb'{"offsets": [{"topic": "t", "partition": 0, "offset": 0, "metadata": "\ud800"}]}',
+        ),
+    ],
+)
+def test_half_a_surrogate_pair(http: httpx.Client, method: str, path: str, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = http.request(method, path, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+    assert "half a surrogate pair" in answer.json()["error"]["message"]
