@@ -122,8 +122,11 @@ def _refused(status: int, content: bytes) -> Refused:
 
 
 def path_of(*parts: str | int) -> str:
-    """A path under /v1 from parts that are escaped."""
-    return "/v1/" + "/".join(quote(str(part), safe=":") for part in parts)
+    """A path under /v1 from parts that are escaped. Raises CommandFailed."""
+    try:
+        return "/v1/" + "/".join(quote(str(part), safe=":") for part in parts)
+    except UnicodeEncodeError as error:
+        raise CommandFailed(f"{error.object!a} is not UTF-8") from error
 
 
 def named_values(pairs: Iterable[str]) -> dict[str, str]:

@@ -49,7 +49,10 @@ def produce(
     else:
         source: TextIO = sys.stdin if file is None else file
         records = _read(source, input_format, key_column, timestamp_column)
-    count = _send(Client(server), topic, ({**common, **one} for one in records), acks)
+    try:
+        count = _send(Client(server), topic, ({**common, **one} for one in records), acks)
+    except UnicodeError as error:
+        raise CommandFailed(f"what is to be written is not UTF-8: {error}") from error
     print(f"{count} record{'' if count == 1 else 's'} written to {topic}", file=sys.stderr)
 
 
@@ -74,6 +77,9 @@ def _json_record(line: str, number: int) -> dict[str, Any]:
     """A record object as the HTTP API takes it; any other JSON is a value."""
     try:
         parsed = json.loads(line)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.pos + 1}"
+        raise CommandFailed(f"line {number} is not JSON: {reason}") from error
     except ValueError as error:
         raise CommandFailed(f"line {number} is not JSON: {error}") from error
     fields = {"key", "value", "value_text", "value_base64", "key_text", "key_base64"}

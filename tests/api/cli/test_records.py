@@ -69,6 +69,8 @@ class TestProduce:
         ("arguments", "stdin", "said"),
         [
             (("--format", "ndjson"), '{"value": 1}\nnot json\n', "line 2 is not JSON"),
+            (("--format", "ndjson"), '{"value": "\\ud800"}\n', "not UTF-8"),
+            (("one\udcff",), "", "not UTF-8"),
             (("--format", "xml"), "x", "expected lines, ndjson or csv"),
             (("--format", "csv", "--key-column", "no"), "a,b\n1,2\n", "there is no column 'no'"),
             (("--format", "csv", "--timestamp-column", "a"), "a\nnow\n", "is not milliseconds"),
@@ -91,6 +93,9 @@ class TestProduce:
         assert ended.stderr.startswith("tidelog: ")
         assert said in ended.stderr
         assert ended.stderr.count("\n") == 1
+
+    def test_a_topic_that_is_not_utf8(self, run: Run) -> None:
+        assert run("produce", "a\udcff", "x").stderr == "tidelog: 'a\\udcff' is not UTF-8\n"
 
     def test_an_unknown_topic(self, run: Run) -> None:
         ended = run("produce", "nowhere", "x")
