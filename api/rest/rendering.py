@@ -31,6 +31,7 @@ def records_from(
     """
     records: list[Record] = []
     size = 0
+    compressed = False
     for buffer in data:
         for position, header in batches(buffer):
             reason = fault(buffer, position)
@@ -44,8 +45,11 @@ def records_from(
                 found = [record for record in found if record.offset >= offset]
             records += found
             size += header.size
+            compressed = compressed or header.codec != 0
             if len(records) >= max_records or size >= max_bytes:
-                return _bounded(records, max_records, max_bytes)
+                # Keys and values are never more than the batches they came in, as they came.
+                fits = size <= max_bytes and not compressed
+                return records[:max_records] if fits else _bounded(records, max_records, max_bytes)
     return records
 
 
@@ -66,15 +70,15 @@ def render_records(
     values = _values([record.value for record in records], mode)
     keys: dict[bytes | None, bytes] = {None: b'"key":null'}
     rendered = []
-    for record, value in zip(records, values, strict=True):
-        key = keys.get(record.key)
-        if key is None:
-            assert record.key is not None
-            key = keys[record.key] = _text("key", "key", record.key)
-        headers = _headers(record.headers) if record.headers else b"{}"
+    for (offset, timestamp, key, _, headers), value in zip(records, values, strict=True):
+        shown_key = keys.get(key)
+        if shown_key is None:
+            assert key is not None
+            shown_key = keys[key] = _text("key", "key", key)
+        shown_headers = _headers(headers) if headers else b"{}"
         rendered.append(
             b'{"offset":%d,"timestamp":%d,%b,%b,"headers":%b}'
-            % (record.offset, record.timestamp, key, value, headers)
+            % (offset, timestamp, shown_key, value, shown_headers)
         )
     return rendered
 
@@ -104,7 +108,7 @@ def _are_json(values: list[bytes]) -> bool:
         return False
     try:
         joined.decode()
-        return [bytes(raw) for raw in _decode_list(b"[" + joined + b"]")] == values
+        return list(map(bytes, _decode_list(b"[" + joined + b"]"))) == values
     except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
         return False
 
