@@ -229,10 +229,14 @@ class _Writer:
                 if not write.done.done():
                     write.done.set_exception(error)
                 return
-        for record in records:
-            encoded = encode(record)
-            self._encoded.append(encoded)
-            self._bytes += len(encoded.key) + len(encoded.value or b"")
+        try:
+            encoded = [encode(record) for record in records]
+        except ValueError as error:
+            # A text that has no UTF-8 is the fault of one write; the others go on.
+            _finish([write.done], error)
+            return
+        self._encoded += encoded
+        self._bytes += sum(len(one.key) + len(one.value or b"") for one in encoded)
         self._chunk += records
         self._dones.append(write.done)
         if self._bytes >= _BATCH_BYTES:

@@ -277,6 +277,9 @@ def show_operations(broker: Broker) -> None:
 
 
 def main() -> int:
+    # A shell's background job ignores Ctrl-C's signal, and SIGTERM would leave the broker alone.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     check = "--check" in sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="tidelog-") as scratch:
         step("Starting the broker")
@@ -315,4 +318,7 @@ def leave_running(broker: Broker) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -65,6 +65,13 @@ class TestCommits:
         await site.restart()
         assert site.coordinator.committed("g") == before
 
+    async def test_one_that_cannot_be_encoded_fails_alone(self, site: Site) -> None:
+        await site.topic("t")
+        with pytest.raises(CoordinatorUnavailable):
+            await site.coordinator.commit("g", {("t", 0): OffsetAndMetadata(1, -1, "\ud800")})
+        await site.commit("g", "t", 2)
+        assert site.offsets("g") == {("t", 0): 2}
+
     async def test_the_last_one_counts(self, site: Site) -> None:
         await site.topic("t")
         await asyncio.gather(*(site.commit("g", "t", offset) for offset in range(100)))
