@@ -42,6 +42,7 @@ def consume(
     """Print the records of a topic."""
     client = Client(server)
     printer = _Printer(output)
+    most = maximum or sys.maxsize
     if group is not None:
         if partition is not None or offset not in ("earliest", "latest"):
             raise CommandFailed(
@@ -49,34 +50,45 @@ def consume(
                 "and earliest or latest as the --offset where nothing is committed"
             )
         member = GroupMember(client, group, topic, offset)
-        _consume_as_member(member, printer, maximum or sys.maxsize, follow)
+        _consume_as_member(member, printer, most, follow)
         return
-    shown = client.call("GET", path_of("topics", topic))
+    place = path_of("topics", topic)
+    shown = client.call("GET", place)
     partitions = [one["partition"] for one in shown["partitions"]]
     if partition is not None:
         if partition not in partitions:
             raise CommandFailed(f"topic {topic} has no partition {partition}")
         partitions = [partition]
-    positions: dict[int, str] = dict.fromkeys(partitions, offset)
-    left = maximum
-    while left is None or left > 0:
+    _consume_partitions(client, place, dict.fromkeys(partitions, offset), printer, most, follow)
+
+
+def _consume_partitions(
+    client: Client,
+    topic: str,
+    positions: dict[int, str],
+    printer: _Printer,
+    most: int,
+    follow: bool,
+) -> None:
+    """``topic`` is its path, ``positions`` where to begin in each partition."""
+    partitions = list(positions)
+    left = most
+    while left > 0:
         found = 0
         for index in partitions:
             wait_ms = _WAIT_MS if follow and not found and index == partitions[-1] else 0
-            wanted = _PAGE if left is None else min(left, _PAGE)
+            wanted = min(left, _PAGE)
             if wanted == 0:
                 break
             query = {"offset": positions[index], "max_records": wanted}
             if wait_ms:
                 query["wait_ms"] = wait_ms if len(partitions) == 1 else 500
-            answer = client.call(
-                "GET", path_of("topics", topic, "partitions", index, "records"), query
-            )
+            answer = client.call("GET", f"{topic}/partitions/{index}/records", query)
             for record in answer["records"]:
                 printer.show({"partition": index, **record})
             positions[index] = str(answer["next_offset"])
             found += len(answer["records"])
-            left = None if left is None else left - len(answer["records"])
+            left -= len(answer["records"])
         if not found and not follow:
             return
 
