@@ -51,13 +51,14 @@ def positive_hash(key: bytes) -> int:
     return found
 
 
-def partitions_for_keys(keys: Sequence[bytes], partitions: int) -> list[int]:
-    """The partition of each key."""
+def partitions_for_keys(keys: Sequence[bytes | None], partitions: int, keyless: int) -> list[int]:
+    """The partition of each key, ``keyless`` for None."""
     memo = _memo.get
-    hashes = [memo(key) for key in keys]
     return [
-        (positive_hash(key) if found is None else found) % partitions
-        for key, found in zip(keys, hashes, strict=True)
+        keyless
+        if key is None
+        else (positive_hash(key) if (found := memo(key)) is None else found) % partitions
+        for key in keys
     ]
 
 

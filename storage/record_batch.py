@@ -37,7 +37,7 @@ from crc32c import crc32c
 from tidelog.storage.compression import compress, decompress
 from tidelog.storage.errors import CorruptBatch, InvalidRecord
 from tidelog.storage.files import Buffer, WritableBuffer
-from tidelog.storage.varint import read_varint, varint
+from tidelog.storage.varint import VARINTS, read_varint
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _OFFSET = struct.Struct(">q")
@@ -61,7 +61,6 @@ DECODED_BYTES_MAX = 256 * 1024 * 1024
 
 _CRC_START = 21
 
-_NULL = varint(-1)
 EncodableHeaders = Sequence[tuple[bytes, bytes | None]]
 EncodableRecord = tuple[int, bytes | None, bytes | None, EncodableHeaders]
 """timestamp in ms, key, value, headers with UTF-8 names"""
@@ -337,23 +336,25 @@ def encode_batch(
     """One batch of at least one record, with offsets from ``base_offset`` on."""
     base_timestamp = records[0][0]
     max_timestamp = base_timestamp
-    parts: list[bytes] = []
+    pieces: list[bytes] = []
+    join, varints = b"".join, VARINTS
     for number, (timestamp, key, value, headers) in enumerate(records):
         if timestamp > max_timestamp:
             max_timestamp = timestamp
-        body = b"".join(
+        body = join(
             (
                 b"\0",
-                varint(timestamp - base_timestamp),
-                varint(number),
-                _NULL if key is None else varint(len(key)) + key,
-                _NULL if value is None else varint(len(value)) + value,
+                varints[timestamp - base_timestamp],
+                varints[number],
+                varints[-1 if key is None else len(key)],
+                key or b"",
+                varints[-1 if value is None else len(value)],
+                value or b"",
                 _encode_headers(headers) if headers else b"\0",
             )
         )
-        parts.append(varint(len(body)))
-        parts.append(body)
-    packed = b"".join(parts)
+        pieces += (varints[len(body)], body)
+    packed = join(pieces)
     if codec:
         packed = compress(codec, packed)
     batch = bytearray(HEADER_SIZE + len(packed))
@@ -389,8 +390,8 @@ def assemble(header: BatchHeader, body: Buffer) -> bytearray:
 
 
 def _encode_headers(headers: EncodableHeaders) -> bytes:
-    parts = [varint(len(headers))]
+    parts = [VARINTS[len(headers)]]
     for name, value in headers:
-        parts += (varint(len(name)), name)
-        parts += (_NULL,) if value is None else (varint(len(value)), value)
+        parts += (VARINTS[len(name)], name)
+        parts += (VARINTS[-1],) if value is None else (VARINTS[len(value)], value)
     return b"".join(parts)

@@ -21,7 +21,7 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     return (raw >> 1) ^ -(raw & 1), at
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     """Zigzag varint of up to 64 bits."""
     raw = (value << 1) ^ (value >> 63)
     encoded = bytearray()
@@ -32,9 +32,12 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-_SMALL_VARINTS = [_varint(value) for value in range(2048)]
+class _Varints(dict[int, bytes]):
+    """Small ones are kept, others are made when they are asked for."""
+
+    def __missing__(self, value: int) -> bytes:
+        return varint(value)
 
 
-def varint(value: int) -> bytes:
-    """Zigzag varint; small values come from a table."""
-    return _SMALL_VARINTS[value] if 0 <= value < 2048 else _varint(value)
+VARINTS = _Varints((value, varint(value)) for value in range(-1, 2048))
+"""``VARINTS[value]`` is ``varint(value)``, without a call for the usual ones."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tidelog.api.errors import ApiError
-from tidelog.api.rest.produce_body import BadRecord, ProducedRecord, bad_records
+from tidelog.api.rest.produce_body import BadRecord, Produced, bad_records
 from tidelog.broker.errors import StaleExpectedOffset
 from tidelog.broker.partition import Partition
 from tidelog.broker.partitioner import StickyPartitioner, partitions_for_keys
@@ -49,11 +50,14 @@ class ProduceOptions:
 
 
 class Appended(NamedTuple):
-    """Where a record went; ``duplicate``: it was there already."""
+    """Where one batch went; ``duplicate``: it was there already."""
 
     partition: int
-    offset: int
-    timestamp: int
+    numbers: Sequence[int]
+    """Which records of the request these are, in order."""
+    base_offset: int
+    append_time_ms: int
+    """-1 where records keep their own time."""
     duplicate: bool
 
 
@@ -64,10 +68,7 @@ def idempotent_producer(key: str) -> Producing:
 
 
 def assign_partitions(
-    topic: Topic,
-    records: Sequence[ProducedRecord],
-    sticky: StickyPartitioner,
-    idempotency_key: str | None,
+    topic: Topic, produced: Produced, sticky: StickyPartitioner, idempotency_key: str | None
 ) -> list[int]:
     """The partition of each record. Raises ApiError naming records with an unknown one.
 
@@ -75,86 +76,70 @@ def assign_partitions(
     decides for keyless records.
     """
     count = len(topic.partitions)
-    if count == 1 and all(not record.partition for record in records):
-        return [0] * len(records)
-    keyed = [n for n, r in enumerate(records) if r.partition is None and r.key is not None]
-    if idempotency_key is not None:
-        keyless = idempotent_producer(idempotency_key).producer_id % count
-    elif len(keyed) < len(records):
-        keyless = sticky.partition(count)
-    else:
-        keyless = 0
-    chosen = [keyless if record.partition is None else record.partition for record in records]
-    keys = [records[n].key or b"" for n in keyed]
-    for n, partition in zip(keyed, partitions_for_keys(keys, count), strict=True):
-        chosen[n] = partition
-    bad = [n for n, partition in enumerate(chosen) if partition >= count]
+    records, named = produced
+    bad = [n for n, partition in named.items() if partition >= count]
     if bad:
         reason = f"topic {topic.name!r} has partitions 0 to {count - 1}, not "
-        raise bad_records([BadRecord(n, f"{reason}{chosen[n]}") for n in bad])
+        raise bad_records([BadRecord(n, f"{reason}{named[n]}") for n in bad])
+    if count == 1:
+        return [0] * len(records)
+    keyless = 0
+    if idempotency_key is not None:
+        keyless = idempotent_producer(idempotency_key).producer_id % count
+    elif any(record[1] is None and n not in named for n, record in enumerate(records)):
+        keyless = sticky.partition(count)
+    chosen = partitions_for_keys([record[1] for record in records], count, keyless)
+    for n, partition in named.items():
+        chosen[n] = partition
     return chosen
 
 
 class _Batches(NamedTuple):
     partition: Partition
     numbers: list[int]
-    """Which records of the request these are, in order."""
     encoded: list[bytearray]
 
 
 async def append_records(
-    topic: Topic,
-    records: Sequence[ProducedRecord],
-    chosen: Sequence[int],
-    options: ProduceOptions,
+    topic: Topic, produced: Produced, chosen: Sequence[int], options: ProduceOptions
 ) -> list[Appended]:
-    """Append all records; where each went, in the order given.
+    """Append all records; where the batches that they became went.
 
     Raises ApiError, StaleExpectedOffset, BatchTooLarge before anything is written, storage errors
     while it is.
     """
-    prepared = _encode(topic, records, chosen, options)
+    prepared = _encode(topic, produced.records, chosen, options)
     if options.expected_offset is not None:
         _check_expected(prepared, options.expected_offset)
-    appended: list[Appended | None] = [None] * len(records)
+    appended: list[Appended] = []
     waits = []
     for partition, numbers, encoded in prepared:
-        at = 0
-        end = 0
+        first = 0
         for batch in encoded:
             result = partition.append(batch)
             end = result.last_offset + 1
-            for offset in range(result.base_offset, end):
-                number = numbers[at]
-                time = result.log_append_time_ms
-                if time < 0:
-                    time = records[number].timestamp
-                place = (partition.index, offset, time, result.duplicate)
-                # What calling Appended does, without its detour through Python: once a record.
-                appended[number] = tuple.__new__(Appended, place)
-                at += 1
+            after = first + end - result.base_offset
+            place = partition.index, numbers[first:after], result.base_offset
+            appended.append(Appended(*place, result.log_append_time_ms, result.duplicate))
+            first = after
         if options.acks_all:
             waits.append(partition.flushed(end))
     if len(waits) == 1:
         await waits[0]
     elif waits:
         await asyncio.gather(*waits)
-    return [record for record in appended if record is not None]
+    return appended
 
 
 def _encode(
     topic: Topic,
-    records: Sequence[ProducedRecord],
+    records: Sequence[EncodableRecord],
     chosen: Sequence[int],
     options: ProduceOptions,
 ) -> list[_Batches]:
-    groups: dict[int, list[int]] = {}
+    groups: defaultdict[int, list[int]] = defaultdict(list)
     for number, partition in enumerate(chosen):
-        group = groups.get(partition)
-        if group is None:
-            groups[partition] = [number]
-        else:
-            group.append(number)
+        groups[partition].append(number)
     producing = options.producing
     if options.idempotency_key is not None:
         producing = idempotent_producer(options.idempotency_key)
@@ -164,10 +149,7 @@ def _encode(
     limit = topic.settings["max.message.bytes"]
     prepared = []
     for partition, numbers in groups.items():
-        group_records: list[EncodableRecord] = [
-            (r.timestamp, r.key, r.value, r.headers) for r in map(records.__getitem__, numbers)
-        ]
-        encoded = _encode_group(group_records, limit, producing)
+        encoded = _encode_group([records[n] for n in numbers], limit, producing)
         if producing is not None and len(encoded) > BATCHES_KEPT:
             message = "the records of one partition are too many bytes to be retried safely"
             raise ApiError(413, "body_too_large", message, limit=limit * BATCHES_KEPT)

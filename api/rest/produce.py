@@ -23,16 +23,25 @@ from tidelog.api.rest.http import (
     one_of,
     reply,
 )
-from tidelog.api.rest.produce_body import ProducedRecord, parse_json, parse_line, parse_raw
+from tidelog.api.rest.produce_body import (
+    Produced,
+    parse_json,
+    parse_line,
+    parse_lines,
+    parse_raw,
+)
 from tidelog.api.rest.rendering import encode_json
 from tidelog.api.rest.reply_lines import ReplyLines
 from tidelog.broker.partitioner import StickyPartitioner
 from tidelog.broker.topic import Topic
+from tidelog.storage.record_batch import EncodableRecord
 
 _QUERY = frozenset(("acks",))
 _RAW_QUERY = frozenset(("acks", "key", "partition", "timestamp"))
 _KEY_CHARACTERS_MAX = 255
 _INT32_MAX = 2**31 - 1
+_ENVELOPE = 100
+"""Bytes that a batch needs at most for one record beside its key, value and headers."""
 
 
 class Produce:
@@ -52,10 +61,10 @@ class Produce:
         if kind == OCTET_STREAM or kind.startswith(b"text/"):
             query = request.query(_RAW_QUERY, prefix="header.")
             options = _options(request, query)
-            records = [parse_raw(await request.body(), query, self._now_ms())]
+            produced = parse_raw(await request.body(), query, self.now_ms())
         elif kind in (JSON, b""):
             options = _options(request, request.query(_QUERY))
-            records = parse_json(await request.body(), self._now_ms())
+            produced = parse_json(await request.body(), self.now_ms())
         else:
             name = kind.decode("latin-1")
             message = (
@@ -63,22 +72,21 @@ class Produce:
                 "application/x-ndjson, application/octet-stream and text/* are"
             )
             raise ApiError(415, "unsupported_media_type", message)
-        appended = await self.append(topic, records, options)
-        await reply(send, 200, _render(appended))
+        places, duplicate = await self.append(topic, produced, options)
+        end = b'],"duplicate":true}' if duplicate else b"]}"
+        await reply(send, 200, b'{"records":[' + b",".join(places) + end)
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
+        """The broker's clock."""
         return self._broker.clock.now_ms()
 
     async def append(
-        self, topic: Topic, records: list[ProducedRecord], options: ProduceOptions
-    ) -> list[Appended]:
-        """Choose partitions and append."""
-        chosen = assign_partitions(topic, records, self._sticky, options.idempotency_key)
-        return await append_records(topic, records, chosen, options)
-
-    def parse_line(self, line: bytes) -> ProducedRecord:
-        """One NDJSON line. Raises ValueError."""
-        return parse_line(line, self._now_ms())
+        self, topic: Topic, produced: Produced, options: ProduceOptions
+    ) -> tuple[list[bytes], bool]:
+        """Where each record went, as JSON, and whether any of them was there already."""
+        chosen = assign_partitions(topic, produced, self._sticky, options.idempotency_key)
+        appended = await append_records(topic, produced, chosen, options)
+        return _places(produced, appended), any(batch.duplicate for batch in appended)
 
 
 class _NdjsonProduce:
@@ -98,6 +106,7 @@ class _NdjsonProduce:
             raise ApiError(422, "invalid_parameter", message)
         self._line_number = 0
         self._limit = topic.settings["max.message.bytes"]
+        self._content_max = self._limit - _ENVELOPE
 
     async def run(self) -> None:
         """Read, append and answer until the body or a bad line ends it."""
@@ -137,32 +146,47 @@ class _NdjsonProduce:
 
     async def _take(self, lines: list[bytes]) -> bytes:
         """Append the whole lines; the last one may not be whole and is handed back."""
-        records, error = self._parse(lines[:-1])
-        if records:
-            appended = await self._produce.append(self._topic, records, self._options)
-            await self._replies.put(b"".join(_render_one(one) + b"\n" for one in appended))
+        produced, error = self._parse(lines[:-1])
+        if produced.records:
+            places, _ = await self._produce.append(self._topic, produced, self._options)
+            await self._replies.put(b"\n".join([*places, b""]))
         if error is not None:
             raise error
         return lines[-1]
 
-    def _parse(self, lines: list[bytes]) -> tuple[list[ProducedRecord], ApiError | None]:
+    def _parse(self, lines: list[bytes]) -> tuple[Produced, ApiError | None]:
         """The records before the first bad line, and what is wrong with that."""
-        records: list[ProducedRecord] = []
-        partitions = len(self._topic.partitions)
+        now_ms = self._produce.now_ms()
+        all_of_them = parse_lines([line for line in lines if line.strip()], now_ms)
+        if all_of_them is not None and self._fit(all_of_them):
+            self._line_number += len(lines)
+            return all_of_them, None
+        produced = Produced([], {})
         for line in lines:
             self._line_number += 1
             if not line.strip():
                 continue
             try:
-                record = self._produce.parse_line(line)
-                if record.partition is not None and record.partition >= partitions:
-                    raise ValueError(f"there is no partition {record.partition}")
-                if len(record.value or b"") + len(record.key or b"") > self._limit - 100:
-                    raise ValueError(f"the record exceeds max.message.bytes={self._limit}")
+                record, partition = parse_line(line, now_ms)
+                self._check(record, partition)
             except ValueError as error:
-                return records, _bad_line(self._line_number, str(error))
-            records.append(record)
-        return records, None
+                return produced, _bad_line(self._line_number, str(error))
+            produced.add(record, partition)
+        return produced, None
+
+    def _fit(self, produced: Produced) -> bool:
+        """Whether ``_check`` would pass them all."""
+        content = max((len(r[1] or b"") + len(r[2] or b"") for r in produced.records), default=0)
+        partition = max(produced.named.values(), default=0)
+        return content <= self._content_max and partition < len(self._topic.partitions)
+
+    def _check(self, record: EncodableRecord, partition: int | None) -> None:
+        """Raises ValueError."""
+        if partition is not None and partition >= len(self._topic.partitions):
+            raise ValueError(f"there is no partition {partition}")
+        _, key, value, _ = record
+        if len(value or b"") + len(key or b"") > self._content_max:
+            raise ValueError(f"the record exceeds max.message.bytes={self._limit}")
 
 
 def _bad_line(number: int, reason: str) -> ApiError:
@@ -209,12 +233,13 @@ def _header_number(headers: dict[bytes, bytes], name: str, high: int) -> int | N
     return int(raw)
 
 
-def _render_one(record: Appended) -> bytes:
-    return b'{"partition":%d,"offset":%d,"timestamp":%d}' % record[:3]
-
-
-def _render(appended: list[Appended]) -> bytes:
-    parts = b",".join([_render_one(record) for record in appended])
-    if any(record.duplicate for record in appended):
-        return b'{"records":[%b],"duplicate":true}' % parts
-    return b'{"records":[%b]}' % parts
+def _places(produced: Produced, appended: list[Appended]) -> list[bytes]:
+    """Partition, offset and time of each record, in the order of the request."""
+    records = produced.records
+    places = [b""] * len(records)
+    for partition, numbers, base_offset, append_time_ms, _ in appended:
+        place = b'{"partition":%d,"offset":%%d,"timestamp":%%d}' % partition
+        for offset, number in enumerate(numbers, base_offset):
+            time_ms = records[number][0] if append_time_ms < 0 else append_time_ms
+            places[number] = place % (offset, time_ms)
+    return places

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from tidelog.api.errors import ApiError
-from tidelog.storage.record_batch import EncodableHeaders
+from tidelog.storage.record_batch import EncodableHeaders, EncodableRecord
 
 TIMESTAMP_MAX = 253_402_300_799_999
 """The end of the year 9999, ms."""
+_PARTITION_MAX = 2**31 - 1
 _NONE = Raw(b"")
 
 
@@ -54,14 +55,32 @@ class _RawRecords(Struct, forbid_unknown_fields=True):
     records: list[Raw]
 
 
-class ProducedRecord(NamedTuple):
-    """A record on its way to a partition; ``timestamp`` in ms."""
+class _PlainRecordIn(Struct, forbid_unknown_fields=True, gc=False):
+    """The usual record: the parser alone sees that it is sound."""
 
-    key: bytes | None
-    value: bytes | None
-    headers: EncodableHeaders
-    partition: int | None
-    timestamp: int
+    key: str | None = None
+    value: Raw = _NONE
+    headers: dict[str, str] | None = None
+    partition: Annotated[int, Meta(ge=0, le=_PARTITION_MAX)] | None = None
+    timestamp: Annotated[int, Meta(ge=0, le=TIMESTAMP_MAX)] | None = None
+
+
+class _PlainRecordsIn(Struct, forbid_unknown_fields=True):
+    records: list[_PlainRecordIn]
+
+
+class Produced(NamedTuple):
+    """Records on their way to partitions."""
+
+    records: list[EncodableRecord]
+    named: dict[int, int]
+    """The partition that a record names, by its place in the list; most name none."""
+
+    def add(self, record: EncodableRecord, partition: int | None) -> None:
+        """One more record and the partition that it names."""
+        if partition is not None:
+            self.named[len(self.records)] = partition
+        self.records.append(record)
 
 
 class BadRecord(NamedTuple):
@@ -71,33 +90,61 @@ class BadRecord(NamedTuple):
     reason: str
 
 
+_decode_plain_records = msgspec.json.Decoder(_PlainRecordsIn).decode
+_decode_plain_record = msgspec.json.Decoder(_PlainRecordIn).decode
 _decode_records = msgspec.json.Decoder(RecordsIn).decode
 _decode_record = msgspec.json.Decoder(RecordIn).decode
 
 
-def parse_json(body: bytes, now_ms: int) -> list[ProducedRecord]:
+def parse_json(body: bytes, now_ms: int) -> Produced:
     """The records of a JSON body, all of them sound. Raises ApiError naming each bad one."""
     try:
         body.decode()
-        sent = _decode_records(body).records
+        plain = _decode_plain_records(body).records
     except UnicodeDecodeError as error:
         raise _not_json(f"it is not UTF-8 at byte {error.start}") from None
+    except msgspec.MsgspecError:
+        return _parse_any(body, now_ms)
+    if not plain:
+        raise _no_records()
+    return _produced(plain, now_ms)
+
+
+def _produced(plain: list[_PlainRecordIn], now_ms: int) -> Produced:
+    records: list[EncodableRecord] = [
+        (
+            now_ms if sent.timestamp is None else sent.timestamp,
+            None if sent.key is None else sent.key.encode(),
+            # With another length it is not nothing and not null.
+            sent.value if len(sent.value) not in (0, 4) else _value(sent.value),
+            () if sent.headers is None else _headers(sent.headers),
+        )
+        for sent in plain
+    ]
+    named = {n: sent.partition for n, sent in enumerate(plain) if sent.partition is not None}
+    return Produced(records, named)
+
+
+def _parse_any(body: bytes, now_ms: int) -> Produced:
+    """As ``parse_json``, for records with any of the fields."""
+    try:
+        sent = _decode_records(body).records
     except msgspec.ValidationError as error:
         raise _explain(body, str(error)) from None
     except msgspec.DecodeError as error:
         raise _not_json(str(error)) from None
     if not sent:
-        raise ApiError(422, "no_records", "the list of records is empty")
-    records: list[ProducedRecord] = []
+        raise _no_records()
+    produced = Produced([], {})
     bad: list[BadRecord] = []
     for index, record in enumerate(sent):
         try:
-            records.append(record_of(record, now_ms))
+            produced.add(record_of(record, now_ms), record.partition)
         except ValueError as error:
             bad.append(BadRecord(index, str(error)))
     if bad:
         raise bad_records(bad)
-    return records
+    return produced
 
 
 def _explain(body: bytes, reason: str) -> ApiError:
@@ -130,52 +177,62 @@ def bad_records(bad: list[BadRecord]) -> ApiError:
     )
 
 
+def _no_records() -> ApiError:
+    return ApiError(422, "no_records", "the list of records is empty")
+
+
 def _not_json(reason: str) -> ApiError:
     return ApiError(400, "invalid_json", f"the body is not valid JSON: {reason}")
 
 
-def parse_line(line: bytes, now_ms: int) -> ProducedRecord:
-    """One NDJSON line. Raises ValueError saying what is wrong with it."""
+def parse_lines(lines: list[bytes], now_ms: int) -> Produced | None:
+    """The records of NDJSON lines; None where each must be looked at by ``parse_line``."""
+    try:
+        b"".join(lines).decode()
+        plain = [_decode_plain_record(line) for line in lines]
+    except (UnicodeDecodeError, msgspec.MsgspecError):
+        return None
+    return _produced(plain, now_ms)
+
+
+def parse_line(line: bytes, now_ms: int) -> tuple[EncodableRecord, int | None]:
+    """One NDJSON line and the partition it names. Raises ValueError saying what is wrong."""
     try:
         line.decode()
-        return record_of(_decode_record(line), now_ms)
+        sent = _decode_record(line)
     except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from None
+    return record_of(sent, now_ms), sent.partition
 
 
-def record_of(sent: RecordIn, now_ms: int) -> ProducedRecord:
+def record_of(sent: RecordIn, now_ms: int) -> EncodableRecord:
     """Raises ValueError for fields that contradict each other or are out of range."""
-    raw = sent.value
-    if raw is not _NONE:
-        if sent.value_text is not None or sent.value_base64 is not None:
-            raise ValueError("give one of value, value_text and value_base64")
-        value: bytes | None = bytes(raw)
-        if value == b"null":
-            value = None
-    elif sent.value_text is None and sent.value_base64 is None:
-        value = None
-    else:
+    if sent.value is _NONE:
         value = _text_or_base64("value", sent.value_text, sent.value_base64)
-    raw = sent.key
-    if raw is not _NONE:
-        if sent.key_text is not None or sent.key_base64 is not None:
-            raise ValueError("give one of key, key_text and key_base64")
-        key = _key(bytes(raw))
-    elif sent.key_text is None and sent.key_base64 is None:
-        key = None
+    elif sent.value_text is None and sent.value_base64 is None:
+        value = _value(sent.value)
     else:
+        raise ValueError("give one of value, value_text and value_base64")
+    if sent.key is _NONE:
         key = _text_or_base64("key", sent.key_text, sent.key_base64)
+    elif sent.key_text is None and sent.key_base64 is None:
+        key = _key(bytes(sent.key))
+    else:
+        raise ValueError("give one of key, key_text and key_base64")
     timestamp = sent.timestamp
     if timestamp is None:
         timestamp = now_ms
     elif not 0 <= timestamp <= TIMESTAMP_MAX:
         raise ValueError(f"timestamp must be milliseconds from 0 to {TIMESTAMP_MAX}")
-    partition = sent.partition
-    if partition is not None and not 0 <= partition <= 2**31 - 1:
-        raise ValueError(f"partition must not be {partition}")
-    headers = () if sent.headers is None else _headers(sent.headers)
-    # What calling ProducedRecord does, without its detour through Python: once a record.
-    return tuple.__new__(ProducedRecord, (key, value, headers, partition, timestamp))
+    if sent.partition is not None and not 0 <= sent.partition <= _PARTITION_MAX:
+        raise ValueError(f"partition must not be {sent.partition}")
+    return timestamp, key, value, () if sent.headers is None else _headers(sent.headers)
+
+
+def _value(raw: bytes) -> bytes | None:
+    """JSON as it was sent; nothing and null are no value."""
+    value = bytes(raw)
+    return None if value in (b"", b"null") else value
 
 
 def _key(raw: bytes) -> bytes | None:
@@ -188,13 +245,12 @@ def _key(raw: bytes) -> bytes | None:
     return None if raw == b"null" else raw
 
 
-def _text_or_base64(what: str, text: str | None, base64: str | None) -> bytes:
+def _text_or_base64(what: str, text: str | None, base64: str | None) -> bytes | None:
+    if text is not None and base64 is not None:
+        raise ValueError(f"give one of {what}, {what}_text and {what}_base64")
     if text is not None:
-        if base64 is not None:
-            raise ValueError(f"give one of {what}, {what}_text and {what}_base64")
         return text.encode()
-    assert base64 is not None
-    return _from_base64(what, base64)
+    return None if base64 is None else _from_base64(what, base64)
 
 
 def _from_base64(what: str, text: str) -> bytes:
@@ -221,7 +277,7 @@ def _headers(sent: dict[str, str] | list[HeaderIn]) -> EncodableHeaders:
     return headers
 
 
-def parse_raw(body: bytes, query: Mapping[str, str], now_ms: int) -> ProducedRecord:
+def parse_raw(body: bytes, query: Mapping[str, str], now_ms: int) -> Produced:
     """A body that is the value itself; key, partition and ``header.*`` come from the query.
 
     Raises ApiError.
@@ -238,10 +294,10 @@ def parse_raw(body: bytes, query: Mapping[str, str], now_ms: int) -> ProducedRec
         if text is not None and not (text.isascii() and text.isdigit() and len(text) < 16):
             message = f"{name} must be a whole number, not {text!r}"
             raise ApiError(422, "invalid_parameter", message, parameter=name)
-    return ProducedRecord(
-        None if key is None else key.encode(),
-        body,
-        headers,
+    time = now_ms if timestamp is None else int(timestamp)
+    produced = Produced([], {})
+    produced.add(
+        (time, None if key is None else key.encode(), body, headers),
         None if partition is None else int(partition),
-        now_ms if timestamp is None else int(timestamp),
     )
+    return produced
