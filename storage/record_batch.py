@@ -37,7 +37,7 @@ from crc32c import crc32c
 from tidelog.storage.compression import compress, decompress
 from tidelog.storage.errors import CorruptBatch, InvalidRecord
 from tidelog.storage.files import Buffer, WritableBuffer
-from tidelog.storage.varint import VARINTS, read_varint
+from tidelog.storage.varint import VARINTS, read_raw, read_varint
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _OFFSET = struct.Struct(">q")
@@ -244,53 +244,63 @@ def decode_records(
 
 
 def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[Record]:
-    """Parse uncompressed records; one-byte varints, the usual case, are read in line."""
+    """Parse uncompressed records; varints of one and two bytes, the usual ones, are read in line.
+
+    The last bit of a raw varint is its sign: an odd length is that of null.
+    """
     records: list[Record] = []
     add = records.append
     # What Record's own constructor does, without its detour through Python.
     make = tuple.__new__
-    read = read_varint
     base_offset, base_timestamp = header.base_offset, header.base_timestamp
     end = len(data)
     at = 0
     for _ in range(header.record_count):
-        length = data[at]
-        if length < 0x80:
-            length, at = (length >> 1) ^ -(length & 1), at + 1
-        else:
-            length, at = read(data, at)
-        record_end = at + length
-        if length < 6 or record_end > end:
-            raise CorruptBatch(f"a record of {length} bytes does not fit its batch")
-        delta = data[at + 1]
-        if delta < 0x80:
-            delta, at = (delta >> 1) ^ -(delta & 1), at + 2
-        else:
-            delta, at = read(data, at + 1)
-        timestamp = base_timestamp + delta if append_time is None else append_time
-        number = data[at]
-        if number < 0x80:
-            number, at = (number >> 1) ^ -(number & 1), at + 1
-        else:
-            number, at = read(data, at)
-        size = data[at]
-        if size < 0x80:
-            size, at = (size >> 1) ^ -(size & 1), at + 1
-        else:
-            size, at = read(data, at)
+        raw, at = data[at], at + 1
+        if raw > 0x7F:
+            if data[at] > 0x7F:
+                raw, at = read_raw(data, at - 1)
+            else:
+                raw, at = raw + (data[at] << 7) - 0x80, at + 1
+        record_end = at + (raw >> 1)
+        if raw & 1 or record_end > end:
+            raise CorruptBatch("the length of a record does not fit its batch")
+        raw, at = data[at + 1], at + 2
+        if raw > 0x7F:
+            if data[at] > 0x7F:
+                raw, at = read_raw(data, at - 1)
+            else:
+                raw, at = raw + (data[at] << 7) - 0x80, at + 1
+        timestamp = append_time
+        if timestamp is None:
+            timestamp = base_timestamp + ((raw >> 1) ^ -(raw & 1))
+        raw, at = data[at], at + 1
+        if raw > 0x7F:
+            if data[at] > 0x7F:
+                raw, at = read_raw(data, at - 1)
+            else:
+                raw, at = raw + (data[at] << 7) - 0x80, at + 1
+        offset = base_offset + ((raw >> 1) ^ -(raw & 1))
+        raw, at = data[at], at + 1
+        if raw > 0x7F:
+            if data[at] > 0x7F:
+                raw, at = read_raw(data, at - 1)
+            else:
+                raw, at = raw + (data[at] << 7) - 0x80, at + 1
         key = None
-        if size >= 0:
-            key = data[at : at + size]
-            at += size
-        size = data[at]
-        if size < 0x80:
-            size, at = (size >> 1) ^ -(size & 1), at + 1
-        else:
-            size, at = read(data, at)
+        if not raw & 1:
+            start, at = at, at + (raw >> 1)
+            key = data[start:at]
+        raw, at = data[at], at + 1
+        if raw > 0x7F:
+            if data[at] > 0x7F:
+                raw, at = read_raw(data, at - 1)
+            else:
+                raw, at = raw + (data[at] << 7) - 0x80, at + 1
         value = None
-        if size >= 0:
-            value = data[at : at + size]
-            at += size
+        if not raw & 1:
+            start, at = at, at + (raw >> 1)
+            value = data[start:at]
         headers: tuple[tuple[str, bytes | None], ...] = ()
         if data[at]:
             headers, at = _read_headers(data, at)
@@ -298,7 +308,7 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
             at += 1
         if at != record_end:
             raise CorruptBatch("a record's fields do not fill its length")
-        add(make(Record, (base_offset + number, timestamp, key, value, headers)))
+        add(make(Record, (offset, timestamp, key, value, headers)))
     if at != end:
         raise CorruptBatch(f"{end - at} bytes follow the last record")
     return records

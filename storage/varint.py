@@ -7,6 +7,12 @@ from tidelog.storage.errors import CorruptBatch
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """A zigzag varint of up to 64 bits and the position after it."""
+    raw, at = read_raw(data, at)
+    return (raw >> 1) ^ -(raw & 1), at
+
+
+def read_raw(data: bytes, at: int) -> tuple[int, int]:
+    """A varint before zigzag is undone, even for numbers from 0 on, and the position after it."""
     byte = data[at]
     at += 1
     raw = byte & 0x7F
@@ -18,7 +24,7 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         raw |= (byte & 0x7F) << shift
         shift += 7
-    return (raw >> 1) ^ -(raw & 1), at
+    return raw, at
 
 
 def varint(value: int) -> bytes:

@@ -238,8 +238,12 @@ def _places(produced: Produced, appended: list[Appended]) -> list[bytes]:
     records = produced.records
     places = [b""] * len(records)
     for partition, numbers, base_offset, append_time_ms, _ in appended:
-        place = b'{"partition":%d,"offset":%%d,"timestamp":%%d}' % partition
+        shown_ms = None
         for offset, number in enumerate(numbers, base_offset):
             time_ms = records[number][0] if append_time_ms < 0 else append_time_ms
-            places[number] = place % (offset, time_ms)
+            if time_ms != shown_ms:
+                # Most requests have one time for all records.
+                place = b'{"partition":%d,"offset":%%d,"timestamp":%d}' % (partition, time_ms)
+                shown_ms = time_ms
+            places[number] = place % offset
     return places

@@ -63,24 +63,20 @@ def _bounded(records: list[Record], max_records: int, max_bytes: int) -> list[Re
     return records
 
 
-def render_records(
-    records: Sequence[Record], mode: str = "json", *, partition: bool = False
-) -> list[bytes]:
+def render_records(records: Sequence[Record], mode: str = "json") -> list[bytes]:
     """Each record as a JSON object on one line."""
-    values = _values([record.value for record in records], mode)
-    keys: dict[bytes | None, bytes] = {None: b'"key":null'}
-    rendered = []
-    for (offset, timestamp, key, _, headers), value in zip(records, values, strict=True):
-        shown_key = keys.get(key)
-        if shown_key is None:
-            assert key is not None
-            shown_key = keys[key] = _text("key", "key", key)
-        shown_headers = _headers(headers) if headers else b"{}"
-        rendered.append(
-            b'{"offset":%d,"timestamp":%d,%b,%b,"headers":%b}'
-            % (offset, timestamp, shown_key, value, shown_headers)
-        )
-    return rendered
+    if not records:
+        return []
+    offsets, timestamps, keys, values, headers = zip(*records, strict=True)
+    shown = zip(
+        offsets,
+        timestamps,
+        _keys(keys),
+        _values(values, mode),
+        [_headers(few) if few else b"{}" for few in headers],
+        strict=True,
+    )
+    return [b'{"offset":%d,"timestamp":%d,%b,%b,"headers":%b}' % fields for fields in shown]
 
 
 def with_partition(rendered: bytes, partition: int) -> bytes:
@@ -93,7 +89,16 @@ def with_place(rendered: bytes, topic: str, partition: int) -> bytes:
     return b'{"topic":%b,"partition":%d,' % (encode_json(topic), partition) + rendered[1:]
 
 
-def _values(values: list[bytes | None], mode: str) -> list[bytes]:
+def _keys(keys: Sequence[bytes | None]) -> list[bytes]:
+    try:
+        return [
+            b'"key":null' if key is None else b'"key":' + encode_json(key.decode()) for key in keys
+        ]
+    except UnicodeDecodeError:
+        return [b'"key":null' if key is None else _text("key", "key", key) for key in keys]
+
+
+def _values(values: Sequence[bytes | None], mode: str) -> list[bytes]:
     if mode == "json":
         present = [value for value in values if value is not None]
         if _are_json(present):
@@ -102,15 +107,19 @@ def _values(values: list[bytes | None], mode: str) -> list[bytes]:
 
 
 def _are_json(values: list[bytes]) -> bool:
-    """Whether each is one JSON value without line breaks around or in it."""
+    """Whether each is one JSON value without line breaks around or in it.
+
+    Values as long as the elements of the list that they make together are those elements.
+    """
     joined = b",".join(values)
     if b"\n" in joined or b"\r" in joined:
         return False
     try:
         joined.decode()
-        return list(map(bytes, _decode_list(b"[" + joined + b"]"))) == values
+        elements = _decode_list(b"[%b]" % joined)
     except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
         return False
+    return list(map(len, elements)) == list(map(len, values))
 
 
 def _value(value: bytes | None, mode: str) -> bytes:
