@@ -37,7 +37,7 @@ from crc32c import crc32c
 from tidelog.storage.compression import compress, decompress
 from tidelog.storage.errors import CorruptBatch, InvalidRecord
 from tidelog.storage.files import Buffer, WritableBuffer
-from tidelog.storage.varint import VARINTS, read_raw, read_varint
+from tidelog.storage.varint import SMALL_NUMBERS, VARINTS, read_varint
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _OFFSET = struct.Struct(">q")
@@ -244,62 +244,62 @@ def decode_records(
 
 
 def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[Record]:
-    """Parse uncompressed records; varints of one and two bytes, the usual ones, are read in line.
-
-    The last bit of a raw varint is its sign: an odd length is that of null.
-    """
+    """Parse uncompressed records; varints of one and two bytes, nearly all, are read in line."""
     records: list[Record] = []
     add = records.append
     # What Record's own constructor does, without its detour through Python.
     make = tuple.__new__
+    small = SMALL_NUMBERS
     base_offset, base_timestamp = header.base_offset, header.base_timestamp
     end = len(data)
     at = 0
     for _ in range(header.record_count):
-        raw, at = data[at], at + 1
-        if raw > 0x7F:
-            if data[at] > 0x7F:
-                raw, at = read_raw(data, at - 1)
-            else:
-                raw, at = raw + (data[at] << 7) - 0x80, at + 1
-        record_end = at + (raw >> 1)
-        if raw & 1 or record_end > end:
-            raise CorruptBatch("the length of a record does not fit its batch")
-        raw, at = data[at + 1], at + 2
-        if raw > 0x7F:
-            if data[at] > 0x7F:
-                raw, at = read_raw(data, at - 1)
-            else:
-                raw, at = raw + (data[at] << 7) - 0x80, at + 1
-        timestamp = append_time
-        if timestamp is None:
-            timestamp = base_timestamp + ((raw >> 1) ^ -(raw & 1))
-        raw, at = data[at], at + 1
-        if raw > 0x7F:
-            if data[at] > 0x7F:
-                raw, at = read_raw(data, at - 1)
-            else:
-                raw, at = raw + (data[at] << 7) - 0x80, at + 1
-        offset = base_offset + ((raw >> 1) ^ -(raw & 1))
-        raw, at = data[at], at + 1
-        if raw > 0x7F:
-            if data[at] > 0x7F:
-                raw, at = read_raw(data, at - 1)
-            else:
-                raw, at = raw + (data[at] << 7) - 0x80, at + 1
+        length = data[at]
+        if length < 0x80:
+            length, at = small[length], at + 1
+        elif (second := data[at + 1]) < 0x80:
+            length, at = small[length + second * 0x80 - 0x80], at + 2
+        else:
+            length, at = read_varint(data, at)
+        record_end = at + length
+        if length < 0 or record_end > end:
+            raise CorruptBatch(f"a record of {length} bytes does not fit its batch")
+        delta = data[at + 1]
+        if delta < 0x80:
+            delta, at = small[delta], at + 2
+        elif (second := data[at + 2]) < 0x80:
+            delta, at = small[delta + second * 0x80 - 0x80], at + 3
+        else:
+            delta, at = read_varint(data, at + 1)
+        timestamp = base_timestamp + delta if append_time is None else append_time
+        number = data[at]
+        if number < 0x80:
+            number, at = small[number], at + 1
+        elif (second := data[at + 1]) < 0x80:
+            number, at = small[number + second * 0x80 - 0x80], at + 2
+        else:
+            number, at = read_varint(data, at)
+        size = data[at]
+        if size < 0x80:
+            size, at = small[size], at + 1
+        elif (second := data[at + 1]) < 0x80:
+            size, at = small[size + second * 0x80 - 0x80], at + 2
+        else:
+            size, at = read_varint(data, at)
         key = None
-        if not raw & 1:
-            start, at = at, at + (raw >> 1)
+        if size >= 0:
+            start, at = at, at + size
             key = data[start:at]
-        raw, at = data[at], at + 1
-        if raw > 0x7F:
-            if data[at] > 0x7F:
-                raw, at = read_raw(data, at - 1)
-            else:
-                raw, at = raw + (data[at] << 7) - 0x80, at + 1
+        size = data[at]
+        if size < 0x80:
+            size, at = small[size], at + 1
+        elif (second := data[at + 1]) < 0x80:
+            size, at = small[size + second * 0x80 - 0x80], at + 2
+        else:
+            size, at = read_varint(data, at)
         value = None
-        if not raw & 1:
-            start, at = at, at + (raw >> 1)
+        if size >= 0:
+            start, at = at, at + size
             value = data[start:at]
         headers: tuple[tuple[str, bytes | None], ...] = ()
         if data[at]:
@@ -308,7 +308,7 @@ def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[R
             at += 1
         if at != record_end:
             raise CorruptBatch("a record's fields do not fill its length")
-        add(make(Record, (offset, timestamp, key, value, headers)))
+        add(make(Record, (base_offset + number, timestamp, key, value, headers)))
     if at != end:
         raise CorruptBatch(f"{end - at} bytes follow the last record")
     return records

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from tidelog.storage.errors import CorruptBatch
 
+SMALL_NUMBERS = [number for half in range(1 << 13) for number in (half, -half - 1)]
+"""The number that a varint of one or two bytes stands for, by its fourteen bits."""
+
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """A zigzag varint of up to 64 bits and the position after it."""
-    raw, at = read_raw(data, at)
-    return (raw >> 1) ^ -(raw & 1), at
-
-
-def read_raw(data: bytes, at: int) -> tuple[int, int]:
-    """A varint before zigzag is undone, even for numbers from 0 on, and the position after it."""
     byte = data[at]
     at += 1
     raw = byte & 0x7F
@@ -24,7 +21,7 @@ def read_raw(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         raw |= (byte & 0x7F) << shift
         shift += 7
-    return raw, at
+    return (raw >> 1) ^ -(raw & 1), at
 
 
 def varint(value: int) -> bytes:
