@@ -24,7 +24,8 @@ from tidelog.consumer_groups.errors import CoordinatorUnavailable, GroupError
 from tidelog.consumer_groups.group_records import KeyValue, StateRecord, decode, encode
 from tidelog.consumer_groups.settings import GroupSettings
 from tidelog.storage.errors import StorageError
-from tidelog.storage.record_batch import Record, batches, decode_records, encode_batch
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import batches, decode_records, encode_batch
 
 OFFSETS_TOPIC = "__consumer_offsets"
 _BATCH_BYTES = 512 * 1024

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from tidelog.storage.compression import compress, decompress
 from tidelog.storage.files import Buffer
+from tidelog.storage.record import Record
 from tidelog.storage.record_batch import (
     CODEC_MASK,
     DECODED_BYTES_MAX,
     DELETE_HORIZON,
     HEADER_SIZE,
     BatchHeader,
-    Record,
     assemble,
 )
 from tidelog.storage.varint import read_varint, varint

@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 
 from tidelog.storage.key_map import KeyMap
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.record_batch import BatchHeader, Record
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import BatchHeader
 from tidelog.storage.segment import SegmentInfo
 
 

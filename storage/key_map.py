@@ -10,7 +10,8 @@ from collections import defaultdict
 from hashlib import blake2b
 
 from tidelog.storage.batch_file import StoredBatch
-from tidelog.storage.record_batch import BatchHeader, Record, decode_records
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import BatchHeader, decode_records
 
 _ENTRY_BYTES = 200
 """What an entry takes with the longest key: two objects and its share of the table."""

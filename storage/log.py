@@ -31,9 +31,9 @@ from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.producer_state import ProducerState
+from tidelog.storage.record import Record
 from tidelog.storage.record_batch import (
     BatchHeader,
-    Record,
     check_batches,
     decode_records,
     stamp,

@@ -1,6 +1,6 @@
 """The record batch, format v2: the unit that is appended, stored, cached and served.
 
-Apache Kafka's ``DefaultRecordBatch.java`` and ``DefaultRecord.java`` define it (big-endian)::
+Apache Kafka's ``DefaultRecordBatch.java`` defines it (big-endian)::
 
      0  base offset      int64     stamped by the broker, outside the checksum
      8  length           int32     bytes after this field
@@ -18,11 +18,7 @@ Apache Kafka's ``DefaultRecordBatch.java`` and ``DefaultRecord.java`` define it 
     57  record count     int32
     61  records: one after the other, compressed together
 
-    record: length varint, attributes int8, timestamp delta varint, offset delta varint,
-            key length varint (-1 null), key, value length varint (-1 null), value,
-            header count varint, (name length varint, name, value length varint, value)*
-
-Varints are zigzag-encoded. A batch is opaque on its way through the broker: it is checked,
+A batch is opaque on its way through the broker: it is checked,
 stamped in place and passed on; only readers that ask for records decode it.
 """
 
@@ -37,7 +33,7 @@ from crc32c import crc32c
 from tidelog.storage.compression import compress, decompress
 from tidelog.storage.errors import CorruptBatch, InvalidRecord
 from tidelog.storage.files import Buffer, WritableBuffer
-from tidelog.storage.varint import SMALL_NUMBERS, VARINTS, read_varint
+from tidelog.storage.record import EncodableRecord, Record, pack_records, unpack_records
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _OFFSET = struct.Struct(">q")
@@ -60,20 +56,6 @@ DECODED_BYTES_MAX = 256 * 1024 * 1024
 """Default bound of what one batch may decompress to."""
 
 _CRC_START = 21
-
-EncodableHeaders = Sequence[tuple[bytes, bytes | None]]
-EncodableRecord = tuple[int, bytes | None, bytes | None, EncodableHeaders]
-"""timestamp in ms, key, value, headers with UTF-8 names"""
-
-
-class Record(NamedTuple):
-    """One record as a reader sees it; ``timestamp`` in ms since the epoch."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
 
 
 class BatchHeader(NamedTuple):
@@ -233,104 +215,9 @@ def decode_records(
     body: Buffer = memoryview(buffer)[position + HEADER_SIZE : position + header.size]
     if header.codec:
         body = decompress(header.codec, body, max_bytes)
-    data = bytes(body)
-    if header.record_count < 0 or header.record_count > len(data):
-        raise CorruptBatch(f"{header.record_count} records cannot lie in {len(data)} bytes")
     append_time = header.max_timestamp if header.is_log_append_time else None
-    try:
-        return _decode(data, header, append_time)
-    except (IndexError, UnicodeDecodeError) as error:
-        raise CorruptBatch("a record does not fit its batch") from error
-
-
-def _decode(data: bytes, header: BatchHeader, append_time: int | None) -> list[Record]:
-    """Parse uncompressed records; varints of one and two bytes, nearly all, are read in line."""
-    records: list[Record] = []
-    add = records.append
-    # What Record's own constructor does, without its detour through Python.
-    make = tuple.__new__
-    small = SMALL_NUMBERS
-    base_offset, base_timestamp = header.base_offset, header.base_timestamp
-    end = len(data)
-    at = 0
-    for _ in range(header.record_count):
-        length = data[at]
-        if length < 0x80:
-            length, at = small[length], at + 1
-        elif (second := data[at + 1]) < 0x80:
-            length, at = small[length + second * 0x80 - 0x80], at + 2
-        else:
-            length, at = read_varint(data, at)
-        record_end = at + length
-        if length < 0 or record_end > end:
-            raise CorruptBatch(f"a record of {length} bytes does not fit its batch")
-        delta = data[at + 1]
-        if delta < 0x80:
-            delta, at = small[delta], at + 2
-        elif (second := data[at + 2]) < 0x80:
-            delta, at = small[delta + second * 0x80 - 0x80], at + 3
-        else:
-            delta, at = read_varint(data, at + 1)
-        timestamp = base_timestamp + delta if append_time is None else append_time
-        number = data[at]
-        if number < 0x80:
-            number, at = small[number], at + 1
-        elif (second := data[at + 1]) < 0x80:
-            number, at = small[number + second * 0x80 - 0x80], at + 2
-        else:
-            number, at = read_varint(data, at)
-        size = data[at]
-        if size < 0x80:
-            size, at = small[size], at + 1
-        elif (second := data[at + 1]) < 0x80:
-            size, at = small[size + second * 0x80 - 0x80], at + 2
-        else:
-            size, at = read_varint(data, at)
-        key = None
-        if size >= 0:
-            start, at = at, at + size
-            key = data[start:at]
-        size = data[at]
-        if size < 0x80:
-            size, at = small[size], at + 1
-        elif (second := data[at + 1]) < 0x80:
-            size, at = small[size + second * 0x80 - 0x80], at + 2
-        else:
-            size, at = read_varint(data, at)
-        value = None
-        if size >= 0:
-            start, at = at, at + size
-            value = data[start:at]
-        headers: tuple[tuple[str, bytes | None], ...] = ()
-        if data[at]:
-            headers, at = _read_headers(data, at)
-        else:
-            at += 1
-        if at != record_end:
-            raise CorruptBatch("a record's fields do not fill its length")
-        add(make(Record, (base_offset + number, timestamp, key, value, headers)))
-    if at != end:
-        raise CorruptBatch(f"{end - at} bytes follow the last record")
-    return records
-
-
-def _read_headers(data: bytes, at: int) -> tuple[tuple[tuple[str, bytes | None], ...], int]:
-    count, at = read_varint(data, at)
-    if count < 0 or count > len(data):
-        raise CorruptBatch(f"header count {count} is impossible")
-    headers: list[tuple[str, bytes | None]] = []
-    for _ in range(count):
-        size, at = read_varint(data, at)
-        if size < 0 or at + size > len(data):
-            raise CorruptBatch(f"header name length {size} is impossible")
-        name = data[at : at + size].decode()
-        size, at = read_varint(data, at + size)
-        value = None
-        if size >= 0:
-            value = data[at : at + size]
-            at += size
-        headers.append((name, value))
-    return tuple(headers), at
+    base = header.base_offset, header.base_timestamp
+    return unpack_records(bytes(body), header.record_count, *base, append_time)
 
 
 def encode_batch(
@@ -344,27 +231,7 @@ def encode_batch(
     base_offset: int = 0,
 ) -> bytearray:
     """One batch of at least one record, with offsets from ``base_offset`` on."""
-    base_timestamp = records[0][0]
-    max_timestamp = base_timestamp
-    pieces: list[bytes] = []
-    join, varints = b"".join, VARINTS
-    for number, (timestamp, key, value, headers) in enumerate(records):
-        if timestamp > max_timestamp:
-            max_timestamp = timestamp
-        body = join(
-            (
-                b"\0",
-                varints[timestamp - base_timestamp],
-                varints[number],
-                varints[-1 if key is None else len(key)],
-                key or b"",
-                varints[-1 if value is None else len(value)],
-                value or b"",
-                _encode_headers(headers) if headers else b"\0",
-            )
-        )
-        pieces += (varints[len(body)], body)
-    packed = join(pieces)
+    packed, max_timestamp = pack_records(records)
     if codec:
         packed = compress(codec, packed)
     batch = bytearray(HEADER_SIZE + len(packed))
@@ -379,7 +246,7 @@ def encode_batch(
         0,
         attributes | codec,
         len(records) - 1,
-        base_timestamp,
+        records[0][0],
         max_timestamp,
         producer_id,
         producer_epoch,
@@ -397,11 +264,3 @@ def assemble(header: BatchHeader, body: Buffer) -> bytearray:
     _HEADER.pack_into(batch, 0, *header._replace(length=len(batch) - SIZE_PREFIX))
     _CRC.pack_into(batch, 17, crc32c(memoryview(batch)[_CRC_START:]))
     return batch
-
-
-def _encode_headers(headers: EncodableHeaders) -> bytes:
-    parts = [VARINTS[len(headers)]]
-    for name, value in headers:
-        parts += (VARINTS[len(name)], name)
-        parts += (VARINTS[-1],) if value is None else (VARINTS[len(value)], value)
-    return b"".join(parts)

@@ -17,11 +17,8 @@ from tidelog.storage.errors import CorruptBatch, DiskFull, WritesStopped
 from tidelog.storage.file_names import segment_file_name
 from tidelog.storage.files import Buffer, Disk, File, join
 from tidelog.storage.offset_index import OffsetIndex
-from tidelog.storage.record_batch import (
-    HEADER_SIZE,
-    Record,
-    decode_records,
-)
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import HEADER_SIZE, decode_records
 from tidelog.storage.time_index import TimeIndex
 
 _INDEX_ENTRIES_KEPT_BACK = 64

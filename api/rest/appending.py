@@ -22,7 +22,8 @@ from tidelog.broker.partitioner import StickyPartitioner, partitions_for_keys
 from tidelog.broker.topic import Topic
 from tidelog.storage.errors import BatchTooLarge
 from tidelog.storage.producer_state import BATCHES_KEPT
-from tidelog.storage.record_batch import EncodableRecord, encode_batch
+from tidelog.storage.record import EncodableRecord
+from tidelog.storage.record_batch import encode_batch
 
 _OVERHEAD = 61 + 5
 """Batch header, and room for what a record needs beside its own bytes."""

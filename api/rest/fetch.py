@@ -31,7 +31,7 @@ from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 from tidelog.broker.waiting import DataWaiter
 from tidelog.storage.read_cache import Span
-from tidelog.storage.record_batch import Record
+from tidelog.storage.record import Record
 
 RECORDS_DEFAULT, RECORDS_MAX = 500, 10_000
 BYTES_DEFAULT, BYTES_MAX = 1024 * 1024, 64 * 1024 * 1024

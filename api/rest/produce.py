@@ -34,7 +34,7 @@ from tidelog.api.rest.rendering import encode_json
 from tidelog.api.rest.reply_lines import ReplyLines
 from tidelog.broker.partitioner import StickyPartitioner
 from tidelog.broker.topic import Topic
-from tidelog.storage.record_batch import EncodableRecord
+from tidelog.storage.record import EncodableRecord
 
 _QUERY = frozenset(("acks",))
 _RAW_QUERY = frozenset(("acks", "key", "partition", "timestamp"))

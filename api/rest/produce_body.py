@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from tidelog.api.errors import ApiError
-from tidelog.storage.record_batch import EncodableHeaders, EncodableRecord
+from tidelog.storage.record import EncodableHeaders, EncodableRecord
 
 TIMESTAMP_MAX = 253_402_300_799_999
 """The end of the year 9999, ms."""

@@ -13,7 +13,8 @@ import msgspec
 
 from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.files import Buffer
-from tidelog.storage.record_batch import Record, batches, decode_records, fault
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import batches, decode_records, fault
 
 encode_json = msgspec.json.encode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -32,7 +32,7 @@ from tidelog.broker.broker import Broker
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 from tidelog.broker.waiting import DataWaiter
-from tidelog.storage.record_batch import Record
+from tidelog.storage.record import Record
 
 _QUERY = frozenset(
     (

@@ -21,7 +21,8 @@ from tidelog.broker.errors import (
 from tidelog.broker.partition import Partition
 from tidelog.broker.waiting import DataWaiter
 from tidelog.storage.errors import DirectoryInUse, OffsetOutOfRange
-from tidelog.storage.record_batch import Record, batches, decode_records, encode_batch
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import batches, decode_records, encode_batch
 
 NOW = 1_700_000_000_000
 

@@ -19,7 +19,8 @@ from tidelog.broker.compaction_process import CompactionProcess
 from tidelog.broker.partition import Partition
 from tidelog.storage.checkpoints import decode_checkpoint
 from tidelog.storage.cleaner import CleaningJob
-from tidelog.storage.record_batch import Record, batches, decode_records, encode_batch
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import batches, decode_records, encode_batch
 
 MIB = 1024 * 1024
 NEVER_MS = "86400000"

@@ -42,7 +42,8 @@ from tidelog.consumer_groups.group_records import (
     encode,
 )
 from tidelog.consumer_groups.offsets import CommittedOffset
-from tidelog.storage.record_batch import Record, batches, decode_records
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import batches, decode_records
 
 # Written by Apache Kafka 4.3.1 for confluent-kafka 2.16: a commit without membership, a static
 # member of a classic group and one of a new one, each committing and closing.

@@ -23,7 +23,8 @@ from tests.support.segment_files import check_indexes, walk_log
 from tidelog.storage.log import Log, LogPlace
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.record_batch import Record, batches, decode_records, encode_batch
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import batches, decode_records, encode_batch
 from tidelog.storage.recovery import LastKnown, create_log, open_log
 
 HORIZON_MS = 5_000

@@ -24,7 +24,8 @@ from tidelog.storage.log import Log, LogPlace
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.producer_state import ProducerState
-from tidelog.storage.record_batch import Record, batches, check_batches, decode_records
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import batches, check_batches, decode_records
 from tidelog.storage.recovery import LastKnown, open_log
 
 THEIRS = Path(__file__).parent / "data" / "kafka-4.3"

@@ -21,9 +21,9 @@ from tidelog.storage.errors import (
     InvalidRecord,
     UnsupportedCodec,
 )
+from tidelog.storage.record import Record
 from tidelog.storage.record_batch import (
     HEADER_SIZE,
-    Record,
     batches,
     check_batches,
     decode_records,

@@ -11,7 +11,8 @@ from tests.support.faulty_disk import FaultyDisk
 from tidelog.storage.log import AppendResult, Log, LogPlace
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.record_batch import Record, batches, decode_records, encode_batch
+from tidelog.storage.record import Record
+from tidelog.storage.record_batch import batches, decode_records, encode_batch
 from tidelog.storage.recovery import LastKnown, create_log, open_log
 
 NOW = 1_700_000_000_000

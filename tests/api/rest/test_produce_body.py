@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tidelog.api.errors import ApiError
 from tidelog.api.rest import produce_body
 from tidelog.api.rest.produce_body import Produced, parse_json, parse_line, parse_lines
-from tidelog.storage.record_batch import EncodableRecord
+from tidelog.storage.record import EncodableRecord
 
 NOW_MS = 1_700_000_000_000
 TEXTS = st.one_of(st.text(max_size=4), st.sampled_from(["", "null", '"', "\\", "\ud800", "\0"]))
