@@ -7,7 +7,9 @@ it gives up causes none to come twice.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import confluent_kafka
@@ -126,6 +128,44 @@ def test_members_crash_and_stall(scene: Scene, kinds: list[dict[str, Any]]) -> N
     scene.settle(living)
     living.pop().kill()
     scene.settle(living)
+
+
+@contextmanager
+def a_writer(scene: Scene) -> Iterator[None]:
+    """Records come without a pause."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": scene.broker.kafka, "linger.ms": 1})
+    numbers, enough = itertools.count(), threading.Event()
+
+    def write() -> None:
+        while not enough.wait(0.002):
+            value = f"written {next(numbers)}"
+            producer.produce("t", value)
+            scene.produced.append(value)
+            producer.poll(0)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        writing.join()
+        assert producer.flush(PATIENCE_S) == 0
+
+
+def test_members_come_and_go_while_records_come(scene: Scene) -> None:
+    kinds = [{"library": "aiokafka"}, *CLASSIC[:3]]
+    living = [join(scene, kinds[0])]
+    scene.settle(living)
+    with a_writer(scene):
+        for options in kinds[1:]:
+            living.append(join(scene, options))
+            scene.members.wait_for_owners(living, PARTITIONS)
+        for _ in kinds[1:]:
+            living.pop(0).leave()
+            scene.members.wait_for_owners(living, PARTITIONS)
+    scene.members.wait_for_records(scene.produced)
+    assert scene.twice() == []
 
 
 def test_a_group_changes_its_protocol_and_changes_back(scene: Scene) -> None:

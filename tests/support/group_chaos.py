@@ -7,7 +7,6 @@ which pause is the same for the same seed.
 from __future__ import annotations
 
 import random
-import subprocess
 import tempfile
 import threading
 import time
@@ -26,7 +25,6 @@ from tests.support.group_members import MemberProcess, Members
 
 PARTITIONS = 12
 MOST_MEMBERS = 5
-LEAVE_PATIENCE_S = 20
 SETTINGS = {
     "group.initial.rebalance.delay.ms": 0,
     "group.min.session.timeout.ms": 1_000,
@@ -129,19 +127,11 @@ class Chaos:
         everything = {str(number) for number in range(self._plan.records)}
         self.members.wait(lambda: len(self.members.delivered) == self._plan.records)
         for member in self._living:
-            self._let_go(member)
+            member.leave()
         delivered = self.members.delivered
         twice = sum(delivered.values()) - len(delivered)
         self._events["commits refused"] = sum(len(one.failed_commits) for one in self.members.all)
         return Outcome(self._plan, len(everything - delivered.keys()), twice, self._events)
-
-    def _let_go(self, member: MemberProcess) -> None:
-        """aiokafka's stop hangs now and then after a rebalance; what was delivered stands."""
-        try:
-            member.leave(LEAVE_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._events["did not leave"] += 1
-            member.kill()
 
     def _write(self) -> None:
         """All records, evenly over the time."""

@@ -183,16 +183,17 @@ async def run_aiokafka(options: MemberOptions, voice: Voice) -> None:
                 voice.owns(())
 
         async def on_partitions_assigned(self, assigned: Any) -> None:
-            pass
+            voice.owns(place.partition for place in assigned)
 
     consumer.subscribe([options.topic], listener=Listener())
     await consumer.start()
     while not is_told_to_leave():
-        async with working:
-            batches = await consumer.getmany(timeout_ms=int(POLL_S * 1000))
-            voice.owns(place.partition for place in consumer.assignment())
-            records = [record for batch in batches.values() for record in batch]
-            if records:
+        # Without the lock: once a rebalance has begun this waits for its end, and that for the
+        # lock. What it returns nobody can revoke before the lock is taken: both are one step.
+        batches = await consumer.getmany(timeout_ms=int(POLL_S * 1000))
+        records = [record for batch in batches.values() for record in batch]
+        if records:
+            async with working:
                 voice.delivered([(r.partition, r.offset, r.value.decode()) for r in records])
                 try:
                     await consumer.commit()

@@ -72,11 +72,11 @@ class MemberProcess:
         if "commit_failed" in said:
             self.failed_commits.append(said["commit_failed"])
 
-    def leave(self, patience_s: float = PATIENCE_S) -> None:
+    def leave(self) -> None:
         """Tell it to leave and wait until it has. Raises subprocess.TimeoutExpired."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(patience_s)
+        self._process.wait(PATIENCE_S)
         self._end()
 
     def kill(self) -> None:
