@@ -70,6 +70,7 @@ class Coordinator:
         offsets = GroupOffsets(broker, self._groups)
         self.commit = offsets.commit
         self.commit_each = offsets.commit_each
+        self.settle = offsets.settle
         self.committed = offsets.committed
         self.committed_offset = offsets.committed_offset
         self.reset = offsets.reset

@@ -131,6 +131,10 @@ class GroupOffsets:
 
     # Read
 
+    async def settle(self, group: str) -> None:
+        """Return when ``committed`` has what was asked to be committed before this call."""
+        await self._groups.topic.settle(group)
+
     def committed(
         self, group: str, *, member_id: str = UNKNOWN_MEMBER_ID, member_epoch: int = -1
     ) -> dict[TopicPartition, CommittedOffset]:

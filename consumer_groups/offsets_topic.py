@@ -115,6 +115,13 @@ class OffsetsTopic:
             raise error
         return done
 
+    async def settle(self, group: str) -> None:
+        """Return when earlier writes of the group are appended and applied, durable or not yet."""
+        if self._creation is not None:
+            await asyncio.wait([self._creation])
+        if self._writers:
+            self._writer(group).settle()
+
     def _writer(self, group: str) -> _Writer:
         return self._writers[partition_of(group, len(self._writers))]
 
@@ -186,11 +193,14 @@ class _Writer:
         self._start()
 
     def add_now(self, write: Write) -> None:
-        self._take_queue()
-        self._append()
+        self.settle()
         self._take(write)
         self._append()
         self._start()
+
+    def settle(self) -> None:
+        self._take_queue()
+        self._append()
 
     def _start(self) -> None:
         if self._running is None:

@@ -20,14 +20,16 @@ from tidelog.consumer_groups.offsets import CommittedOffset
 Committed = dict[tuple[str, int], CommittedOffset]
 
 
-def handle(call: Call, request: Any) -> Values:
+async def handle(call: Call, request: Any) -> Values:
     """One answer for each group; in versions before 8 the answer itself."""
     if call.version >= 8:
-        return {"groups": [_group(call, group) for group in request.groups]}
-    return _group(call, request)
+        return {"groups": [await _group(call, group) for group in request.groups]}
+    return await _group(call, request)
 
 
-def _group(call: Call, group: Any) -> dict[str, Any]:
+async def _group(call: Call, group: Any) -> dict[str, Any]:
+    # A commit may have come on the same connection and still be under way.
+    await call.coordinator.settle(group.group_id)
     try:
         committed = call.coordinator.committed(
             group.group_id,

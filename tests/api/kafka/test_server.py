@@ -75,6 +75,28 @@ def test_answers_come_in_the_order_of_the_requests(
     other.close()
 
 
+def commit_and_fetch_offset(group: str, topic: str, offset: int) -> bytes:
+    """Two requests in one."""
+    partition = {"partition_index": 0, "committed_offset": offset}
+    member = {"member_id": "", "generation_id_or_member_epoch": -1}
+    topics = [{"name": topic, "partitions": [partition]}]
+    commit = encode_request("offset_commit", 5, {"group_id": group, "topics": topics, **member})
+    asked = [{"name": topic, "partition_indexes": [0]}]
+    return commit + encode_request("offset_fetch", 5, {"group_id": group, "topics": asked})
+
+
+def test_requests_see_what_those_before_them_committed(wire: Wire, single: str) -> None:
+    offsets = [3, 1, 4]
+    assert wire.ask("find_coordinator", 1, key="g")["error_code"] == 0
+    wire.send(b"".join(commit_and_fetch_offset("g", single, offset) for offset in offsets))
+    seen = []
+    for _ in offsets:
+        wire.receive()
+        _, answer = decode_response("offset_fetch", 5, wire.receive())
+        seen.append(answer["topics"][0]["partitions"][0]["committed_offset"])
+    assert seen == offsets
+
+
 def test_frames_may_be_cut_anywhere(wire: Wire) -> None:
     wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in api_versions(1) + api_versions(2):
