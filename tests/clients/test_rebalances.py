@@ -54,10 +54,11 @@ class Scene:
         self.produced += map(str, numbers)
 
     def settle(self, living: list[MemberProcess]) -> None:
-        """Until all have a share and have got what there is."""
+        """Until all have a share, have got what there is and have committed it."""
         self.members.wait_for_owners(living, PARTITIONS)
         self.produce()
         self.members.wait_for_records(self.produced)
+        self.members.wait_for_commits()
 
     def twice(self) -> list[str]:
         return [value for value, times in self.members.delivered.items() if times > 1]

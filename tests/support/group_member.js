@@ -62,6 +62,7 @@ async function main() {
       const offset = (BigInt(last) + 1n).toString()
       try {
         await consumer.commitOffsets([{ topic: batch.topic, partition: batch.partition, offset }])
+        say({ committed: [[batch.partition, Number(offset)]] })
       } catch (error) {
         say({ commit_failed: String(error) })
         throw error

@@ -4,9 +4,11 @@
                                            "bootstrap": "127.0.0.1:9092"}'
 
 ``MemberOptions`` has all options. Each line on stdout is a JSON object: ``{"owned": [partitions]}``
-whenever that changes, ``{"records": [[partition, offset, value], ...]}`` for what it was delivered.
-It commits what it has told before it asks for more and before it gives partitions up, so a record
-comes twice only where a member dies or stalls in between. It leaves when stdin ends.
+whenever that changes, ``{"records": [[partition, offset, value], ...]}`` for what it was delivered,
+``{"committed": [[partition, offset], ...]}`` once the broker has the commit of that, or
+``{"commit_failed": why}``: then it tries again with what comes next, as long as it owns the
+partition. It commits what it has told before it asks for more and before it gives partitions up, so
+a record comes twice only where a member dies or stalls in between. It leaves when stdin ends.
 """
 
 from __future__ import annotations
@@ -42,22 +44,34 @@ class MemberOptions:
 
 
 class Voice:
-    """Stdout."""
+    """Stdout, and what was said there and is still to be committed."""
 
     def __init__(self) -> None:
+        self.uncommitted: dict[int, int] = {}
+        """By partition, the offset after the last record told."""
         self._owned: list[int] | None = None
 
     def owns(self, partitions: Iterable[int]) -> None:
+        """What others own is theirs to commit: it comes again, to them."""
         owned = sorted(partitions)
+        for partition in self.uncommitted.keys() - set(owned):
+            del self.uncommitted[partition]
         if owned != self._owned:
             self._owned = owned
             self._say({"owned": owned})
 
     def delivered(self, records: list[tuple[int, int, str]]) -> None:
-        self._say({"records": records})
+        if records:
+            self._say({"records": records})
+            self.uncommitted |= {partition: offset + 1 for partition, offset, _ in records}
+
+    def committed(self) -> None:
+        """The broker has answered: all that was told is committed."""
+        self._say({"committed": list(self.uncommitted.items())})
+        self.uncommitted.clear()
 
     def failed(self, error: Exception) -> None:
-        """A commit was refused: the records come again, to whoever owns the partitions now."""
+        """A commit was refused."""
         self._say({"commit_failed": repr(error)})
 
     def _say(self, what: dict[str, Any]) -> None:
@@ -103,14 +117,14 @@ def run_confluent(options: MemberOptions, voice: Voice) -> None:
         messages = consumer.consume(BATCH, POLL_S)
         voice.owns(owned())
         good = [message for message in messages if message.error() is None]
-        if good:
-            voice.delivered([(m.partition(), m.offset(), m.value().decode()) for m in good])
-            positions = {message.partition(): message.offset() + 1 for message in good}
+        voice.delivered([(m.partition(), m.offset(), m.value().decode()) for m in good])
+        if voice.uncommitted:
+            told = [TopicPartition(options.topic, *place) for place in voice.uncommitted.items()]
             try:
-                consumer.commit(
-                    offsets=[TopicPartition(options.topic, *place) for place in positions.items()],
-                    asynchronous=False,
-                )
+                for place in consumer.commit(offsets=told, asynchronous=False):
+                    if place.error is not None:
+                        raise KafkaException(place.error)
+                voice.committed()
             except KafkaException as error:
                 voice.failed(error)
     consumer.close()
@@ -147,10 +161,11 @@ def run_kafka_python(options: MemberOptions, voice: Voice) -> None:
         batches = consumer.poll(timeout_ms=int(POLL_S * 1000))
         voice.owns(place.partition for place in consumer.assignment())
         records = [record for batch in batches.values() for record in batch]
-        if records:
-            voice.delivered([(r.partition, r.offset, r.value.decode()) for r in records])
+        voice.delivered([(r.partition, r.offset, r.value.decode()) for r in records])
+        if voice.uncommitted:
             try:
                 consumer.commit()
+                voice.committed()
             except KafkaError as error:
                 voice.failed(error)
     consumer.close()
@@ -192,11 +207,12 @@ async def run_aiokafka(options: MemberOptions, voice: Voice) -> None:
         # lock. What it returns nobody can revoke before the lock is taken: both are one step.
         batches = await consumer.getmany(timeout_ms=int(POLL_S * 1000))
         records = [record for batch in batches.values() for record in batch]
-        if records:
-            async with working:
-                voice.delivered([(r.partition, r.offset, r.value.decode()) for r in records])
+        async with working:
+            voice.delivered([(r.partition, r.offset, r.value.decode()) for r in records])
+            if voice.uncommitted:
                 try:
                     await consumer.commit()
+                    voice.committed()
                 except KafkaError as error:
                     voice.failed(error)
         await asyncio.sleep(0)

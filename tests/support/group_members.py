@@ -25,21 +25,48 @@ _ROOT = Path(__file__).resolve().parents[2]
 _JAVASCRIPT = Path(__file__).with_name("group_member.js")
 
 
+class Progress:
+    """How far a group has come, by what all its members have said."""
+
+    def __init__(self) -> None:
+        self.delivered: Counter[str] = Counter()
+        """How often each value was delivered."""
+        self._told: dict[int, int] = {}
+        self._committed: dict[int, int] = {}
+
+    def tell(self, records: list[tuple[int, int, str]]) -> None:
+        self.delivered.update(value for _, _, value in records)
+        _advance(self._told, ((partition, offset + 1) for partition, offset, _ in records))
+
+    def commit(self, positions: Iterable[tuple[int, int]]) -> None:
+        _advance(self._committed, positions)
+
+    @property
+    def uncommitted(self) -> dict[int, int]:
+        """The partitions of which more is delivered than committed, and up to which offset."""
+        committed = self._committed
+        return {n: end for n, end in self._told.items() if committed.get(n, 0) < end}
+
+
+def _advance(ends: dict[int, int], positions: Iterable[tuple[int, int]]) -> None:
+    for partition, offset in positions:
+        ends[partition] = max(offset, ends.get(partition, 0))
+
+
 class MemberProcess:
-    """A running member; ``owned`` and ``records`` are what it has said so far."""
+    """A running member; ``owned`` is what it has said last."""
 
     def __init__(
-        self, options: MemberOptions, changed: threading.Condition, delivered: Counter[str]
+        self, options: MemberOptions, changed: threading.Condition, progress: Progress
     ) -> None:
         self.options = options
         self.owned: frozenset[int] = frozenset()
         self.owned_before: list[frozenset[int]] = []
         """All that it ever said to own, in order."""
-        self.records: list[tuple[int, int, str]] = []
         self.failed_commits: list[str] = []
         self.ended = False
         self._changed = changed
-        self._delivered = delivered
+        self._progress = progress
         self._process = subprocess.Popen(
             _command(options),
             stdin=subprocess.PIPE,
@@ -67,8 +94,9 @@ class MemberProcess:
             self.owned = frozenset(said["owned"])
             self.owned_before.append(self.owned)
         if "records" in said:
-            self.records += [tuple(record) for record in said["records"]]
-            self._delivered.update(value for _, _, value in said["records"])
+            self._progress.tell(said["records"])
+        if "committed" in said:
+            self._progress.commit(said["committed"])
         if "commit_failed" in said:
             self.failed_commits.append(said["commit_failed"])
 
@@ -102,15 +130,19 @@ class Members:
 
     def __init__(self, bootstrap: str, topic: str, group: str) -> None:
         self.all: list[MemberProcess] = []
-        self.delivered: Counter[str] = Counter()
-        """How often each value was delivered."""
+        self._progress = Progress()
         self._place = {"bootstrap": bootstrap, "topic": topic, "group": group}
         self._changed = threading.Condition()
+
+    @property
+    def delivered(self) -> Counter[str]:
+        """How often each value was delivered."""
+        return self._progress.delivered
 
     def add(self, library: str, **options: Any) -> MemberProcess:
         """A new member. Raises KafkajsMissing."""
         made = MemberOptions(library=library, **self._place, **options)
-        member = MemberProcess(made, self._changed, self.delivered)
+        member = MemberProcess(made, self._changed, self._progress)
         self.all.append(member)
         return member
 
@@ -137,6 +169,17 @@ class Members:
         wanted = set(values)
         assert self.wait(lambda: wanted <= self.delivered.keys()), (
             f"{len(wanted - self.delivered.keys())} of {len(wanted)} records were not delivered"
+        )
+
+    def wait_for_commits(self) -> None:
+        """Until all that has been delivered is committed too.
+
+        From then on a member that dies, stalls or leaves causes nothing to come twice.
+        """
+        progress = self._progress
+        assert self.wait(lambda: not progress.uncommitted), (
+            f"delivered and not committed: {progress.uncommitted}, refused commits: "
+            f"{[one.failed_commits for one in self.all]}"
         )
 
     def end(self) -> None:
