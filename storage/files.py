@@ -145,6 +145,8 @@ class Disk:
         """Create a directory, its parents too, unless it exists. Raises DirectoryUnreadable."""
         try:
             os.makedirs(path, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise DirectoryUnreadable(path, "it, or what should hold it, is a file") from error
         except OSError as error:
             raise DirectoryUnreadable(path, error.strerror or str(error)) from error
 

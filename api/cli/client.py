@@ -113,8 +113,7 @@ def _refused(status: int, content: bytes) -> Refused:
         error = json.loads(content)["error"]
         code, message, details = error["code"], error["message"], error["details"]
         if code == "unknown_topic":
-            topic = details["topic"]
-            message = f"there is no topic {topic!r}; 'tidelog topic create {topic}' makes one"
+            message = f"there is no topic {details['topic']!r}; 'tidelog topic list' shows them all"
         return Refused(status, code, message, details)
     except (ValueError, KeyError, TypeError):
         text = content.decode(errors="replace").strip()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+_HTTP_STARTS = {b"GET ", b"HEAD", b"POST", b"PUT ", b"PATC", b"DELE", b"OPTI"}
 _LENGTH = struct.Struct(">i")
 _HEADER = struct.Struct(">hhih")
 _CORRELATION = struct.Struct(">i")
@@ -45,8 +46,18 @@ def frame_size(buffer: Buffer, position: int, available: int, limit: int) -> int
         return None
     (length,) = _LENGTH.unpack_from(buffer, position)
     if not HEADER_SIZE_MIN <= length <= limit:
+        other = _other_protocol(bytes(buffer[position : position + LENGTH_SIZE]))
+        if other is not None:
+            raise ProtocolError(f"this is {other}, and only the Kafka protocol is spoken here")
         raise ProtocolError(f"a frame of {length} bytes; {HEADER_SIZE_MIN} to {limit} are allowed")
     return int(length) + LENGTH_SIZE
+
+
+def _other_protocol(start: bytes) -> str | None:
+    """What is spoken by a client that begins so."""
+    if start in _HTTP_STARTS:
+        return "HTTP"
+    return "TLS" if start.startswith(b"\x16\x03") else None
 
 
 def read_header(frame: Buffer) -> RequestHeader:

@@ -236,6 +236,19 @@ class Limits(BaseModel):
     wait_ms: int
 
 
+class Index(BaseModel):
+    name: str = "Tidelog"
+    version: str
+    kafka: str | None
+    documentation: str = "/docs"
+    openapi: str = "/openapi.json"
+    topics: str = "/v1/topics"
+    groups: str = "/v1/groups"
+    broker: str = "/v1/broker"
+    health: str = "/health/ready"
+    metrics: str = "/metrics"
+
+
 class BrokerOut(BaseModel):
     version: str
     cluster_id: str

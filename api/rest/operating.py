@@ -18,6 +18,7 @@ from tidelog.api.rest.models import (
     CacheOut,
     Dropped,
     Health,
+    Index,
     Limits,
     ProducerOut,
     WarmCache,
@@ -33,6 +34,11 @@ def routes(context: RestContext) -> APIRouter:
     """The router."""
     broker = context.broker
     router = APIRouter(tags=["operating"])
+
+    @router.get("/", responses=errors())
+    async def index() -> Index:
+        """Where things are."""
+        return Index(version=version("tidelog"), kafka=context.addresses.kafka)
 
     @router.get("/v1/cache", responses=errors())
     async def show_cache() -> CacheOut:

@@ -62,9 +62,11 @@ class TestStart:
 
     def test_a_data_directory_that_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "data").write_text("not a directory")
-        ended = serve(tmp_path / "data")
-        assert ended.status == 1
-        assert f"data directory {tmp_path / 'data'} cannot be used" in only_line(ended)
+        for path in (tmp_path / "data", tmp_path / "data" / "below"):
+            ended = serve(path)
+            assert ended.status == 1
+            reason = "it, or what should hold it, is a file"
+            assert f"data directory {path} cannot be used: {reason}" in only_line(ended)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_a_data_directory_that_may_not_be_written(self, tmp_path: Path) -> None:

@@ -120,6 +120,14 @@ def test_facts_about_the_broker(broker: BrokerProcess, http: httpx.Client) -> No
     assert f"cluster.id={facts['cluster_id']}" in (broker.data_dir / "meta.properties").read_text()
 
 
+def test_the_root_says_where_things_are(http: httpx.Client) -> None:
+    index = http.get("/").json()
+    assert (index["name"], index["kafka"]) == ("Tidelog", http.get("/v1/broker").json()["kafka"])
+    links = [value for value in index.values() if str(value).startswith("/")]
+    assert {"/docs", "/v1/topics", "/metrics"} <= set(links)
+    assert [http.get(link).status_code for link in links] == [200] * len(links)
+
+
 class TestRequestIds:
     def test_each_request_has_its_own(self, http: httpx.Client) -> None:
         ids = {
