@@ -6,7 +6,8 @@ which counts what the tables around them take and is never exceeded.
 
 Appends are written through where somebody reads at the tail, and are hot from the start; what a
 miss fetched comes in on probation (see ``s3_fifo.py``), so that a replay of the past does not
-push out the present.
+push out the present. A miss that fetched very much comes in when it is fetched again: most
+replays never come back, and to keep their bytes would cost more than to read them.
 
 Whoever changes a log tells the cache with ``drop``. Whoever fetches from disk while the event
 loop goes on takes a ``token`` before and hands it in with the bytes: what was dropped in between
@@ -42,6 +43,8 @@ _ALONE_MIN = 64 * 1024
 """An append of this size shares its buffer with no other."""
 
 
+_REPLAY_MIN = 512 * 1024
+"""A miss that fetched this much is a replay."""
 _WASTE_SHARE = 8
 """A view into a larger buffer is kept as it is while less than this part of it is wasted."""
 
@@ -174,6 +177,9 @@ class ReadCache:
         cached already stays; only the gaps are filled. ``hot`` warms: no probation.
         """
         if not data or (token is not None and token != self._drops):
+            return
+        is_replay = len(data) >= _REPLAY_MIN and not hot
+        if is_replay and not self._policy.recall((log_id, base_offset)):
             return
         part = Part(base_offset, next_offset, data)
         log = self._logs.get(log_id)

@@ -22,6 +22,8 @@ from typing import Generic, TypeVar
 
 _SMALL_SHARE = 10
 _USES_MAX = 3
+_GHOSTS_MIN = 64
+"""How many keys that were asked for once are remembered beside few entries."""
 GHOST_BYTES = 256
 """What one remembered key is charged."""
 
@@ -113,6 +115,19 @@ class S3Fifo(Generic[E]):
             self._small[entry] = None
             self._small_bytes += entry.cost_bytes
 
+    def recall(self, key: Hashable) -> bool:
+        """Whether *ghost* remembers the key; from now on it does, as far as there is room."""
+        if key in self._ghost:
+            return True
+        if self.make_room(GHOST_BYTES):
+            self._ghost[key] = None
+            self._limit_ghosts(_GHOSTS_MIN)
+        return False
+
+    def _limit_ghosts(self, least: int) -> None:
+        while len(self._ghost) > max(len(self), least):
+            self._ghost.popitem(last=False)
+
     def remove(self, entry: E) -> None:
         """Let go of an entry that the caller dropped; it leaves no ghost."""
         if entry.in_main:
@@ -141,8 +156,7 @@ class S3Fifo(Generic[E]):
             self._main_bytes += entry.cost_bytes
             return
         self._ghost[self._forget(entry)] = None
-        while len(self._ghost) > max(len(self), 1):
-            self._ghost.popitem(last=False)
+        self._limit_ghosts(1)
 
     def _evict_from_main(self) -> None:
         main = self._main

@@ -27,7 +27,7 @@ from tidelog.api.rest.models import (
 from tidelog.broker.partition import Partition
 from tidelog.storage.cache_stats import CacheStats
 
-_WARM_BYTES = 1024 * 1024
+_WARM_BYTES = 256 * 1024
 
 
 def routes(context: RestContext) -> APIRouter:

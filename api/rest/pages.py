@@ -22,7 +22,7 @@ from tidelog.storage.record_batch import batches
 PAGE_RECORDS = 1000
 _QUERY = frozenset(("value",))
 _IMMUTABLE = b"public, max-age=31536000, immutable"
-_READ_BYTES = 1024 * 1024
+_READ_BYTES = 256 * 1024
 
 
 def has_pages(topic: Topic) -> bool:

@@ -321,3 +321,30 @@ def test_counters_per_topic_and_in_total() -> None:
     assert cache.topic_stats()["flights"].bytes == 0
     cache.forget_topic("flights")
     assert "flights" not in cache.topic_stats()
+
+
+# Replays
+
+
+def test_what_a_replay_fetches_comes_in_when_it_is_fetched_again() -> None:
+    cache = new_cache()
+    replayed = [make_batch(offset, value_bytes=MIB) for offset in range(2)]
+    put(cache, LOG, replayed[:1])
+    assert got(cache, LOG, 0) is None
+    put(cache, LOG, replayed[1:])
+    put(cache, LOG, replayed[:1])
+    assert got(cache, LOG, 0) == replayed[0].data
+    assert got(cache, LOG, 1) is None
+
+
+def test_a_replay_leaves_little_behind() -> None:
+    cache = new_cache()
+    for offset in range(1000):
+        put(cache, LOG, [make_batch(offset, value_bytes=MIB // 2)])
+    assert cache.used_bytes < 64 * KIB
+
+
+def test_what_is_warmed_comes_in_at_once() -> None:
+    cache, batch = new_cache(), make_batch(0, value_bytes=MIB)
+    cache.put(LOG, 0, 1, batch.data, hot=True)
+    assert got(cache, LOG, 0) == batch.data
