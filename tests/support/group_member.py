@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 POLL_S = 0.1
+FIRST_POLL_S = 5.0
 BATCH = 10
 
 
@@ -154,11 +155,14 @@ def run_kafka_python(options: MemberOptions, voice: Voice) -> None:
             voice.owns(())
 
         def on_partitions_assigned(self, assigned: Any) -> None:
-            pass
+            voice.owns(place.partition for place in assigned)
 
     consumer.subscribe([options.topic], listener=Listener())
     while not is_told_to_leave():
-        batches = consumer.poll(timeout_ms=int(POLL_S * 1000))
+        # This client loses its assignment when a poll ends in the middle of the second rebalance,
+        # the one that follows when it learns of the topic's partitions.
+        patience_s = POLL_S if consumer.assignment() else FIRST_POLL_S
+        batches = consumer.poll(timeout_ms=int(patience_s * 1000))
         voice.owns(place.partition for place in consumer.assignment())
         records = [record for batch in batches.values() for record in batch]
         voice.delivered([(r.partition, r.offset, r.value.decode()) for r in records])

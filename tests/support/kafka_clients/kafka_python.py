@@ -92,7 +92,8 @@ def _read(consumer: KafkaConsumer, count: int) -> list[Message]:
     deadline = time.monotonic() + PATIENCE_S
     while len(found) < count:
         assert time.monotonic() < deadline, f"only {len(found)} of {count} messages came"
-        polled = consumer.poll(timeout_ms=1000, max_records=count - len(found))
+        # Long: a poll that ends within the first rebalances may lose the assignment for good.
+        polled = consumer.poll(timeout_ms=5000, max_records=count - len(found))
         for records in polled.values():
             found += [
                 Message(
