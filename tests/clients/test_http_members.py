@@ -78,7 +78,9 @@ class KafkaPythonMember:
         )
 
     def poll(self) -> list[int]:
-        found = self._consumer.poll(100, max_records=20)
+        # A poll that ends within the first rebalances may lose the assignment for good.
+        patience_ms = 100 if self._consumer.assignment() else 3000
+        found = self._consumer.poll(patience_ms, max_records=20)
         if found:
             self._consumer.commit()
         return [int(record.value) for records in found.values() for record in records]
