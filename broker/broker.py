@@ -19,6 +19,7 @@ from tidelog.broker.clock import Clock
 from tidelog.broker.compaction import Compaction
 from tidelog.broker.errors import (
     InvalidPartitions,
+    InvalidTopicName,
     ShuttingDown,
     TopicExists,
     UnknownTopic,
@@ -233,9 +234,11 @@ class Broker:
         """
         async with self._changing:
             self._check_open()
-            check_topic_name(name, self._topics, internal=internal)
+            check_topic_name(name, self._topics)
             if name in self._topics:
                 raise TopicExists(name)
+            if name in INTERNAL_TOPICS and not internal:
+                raise InvalidTopicName(name, "the broker makes it when the first group needs it")
             count = self.settings["num.partitions"] if partitions is None else partitions
             if not 1 <= count <= PARTITIONS_MAX:
                 raise InvalidPartitions(

@@ -13,8 +13,8 @@ INTERNAL_TOPICS = frozenset(("__consumer_offsets",))
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]+\Z")
 
 
-def check_topic_name(name: str, existing: Iterable[str] = (), *, internal: bool = False) -> None:
-    """Raises InvalidTopicName; only the broker itself, ``internal``, makes its own topics.
+def check_topic_name(name: str, existing: Iterable[str] = ()) -> None:
+    """Raises InvalidTopicName.
 
     Names that differ only in ``.`` and ``_`` collide, because metrics replace one by the other.
     """
@@ -26,8 +26,6 @@ def check_topic_name(name: str, existing: Iterable[str] = (), *, internal: bool 
         raise InvalidTopicName(name, f"it is longer than {LENGTH_MAX} characters")
     if not _LEGAL.match(name):
         raise InvalidTopicName(name, "it may contain only letters, digits, '.', '_' and '-'")
-    if name in INTERNAL_TOPICS and not internal:
-        raise InvalidTopicName(name, "the broker makes it when the first group needs it")
     folded = name.replace(".", "_")
     for other in existing:
         if other != name and other.replace(".", "_") == folded:
