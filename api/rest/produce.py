@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from tidelog.api.errors import ApiError, http_error
 from tidelog.api.rest.appending import (
@@ -157,10 +158,15 @@ class _NdjsonProduce:
     def _parse(self, lines: list[bytes]) -> tuple[Produced, ApiError | None]:
         """The records before the first bad line, and what is wrong with that."""
         now_ms = self._produce.now_ms()
-        all_of_them = parse_lines([line for line in lines if line.strip()], now_ms)
-        if all_of_them is not None and self._fit(all_of_them):
-            self._line_number += len(lines)
-            return all_of_them, None
+        try:
+            produced = parse_lines([line for line in lines if line.strip()], now_ms)
+            self._check(produced.records, produced.named.values())
+        except ValueError:
+            return self._parse_each(lines, now_ms)
+        self._line_number += len(lines)
+        return produced, None
+
+    def _parse_each(self, lines: list[bytes], now_ms: int) -> tuple[Produced, ApiError | None]:
         produced = Produced([], {})
         for line in lines:
             self._line_number += 1
@@ -168,24 +174,19 @@ class _NdjsonProduce:
                 continue
             try:
                 record, partition = parse_line(line, now_ms)
-                self._check(record, partition)
+                self._check([record], () if partition is None else (partition,))
             except ValueError as error:
                 return produced, _bad_line(self._line_number, str(error))
             produced.add(record, partition)
         return produced, None
 
-    def _fit(self, produced: Produced) -> bool:
-        """Whether ``_check`` would pass them all."""
-        content = max((len(r[1] or b"") + len(r[2] or b"") for r in produced.records), default=0)
-        partition = max(produced.named.values(), default=0)
-        return content <= self._content_max and partition < len(self._topic.partitions)
-
-    def _check(self, record: EncodableRecord, partition: int | None) -> None:
-        """Raises ValueError."""
-        if partition is not None and partition >= len(self._topic.partitions):
+    def _check(self, records: list[EncodableRecord], named: Collection[int]) -> None:
+        """Raises ValueError for a partition that there is not and for a record too large."""
+        partition = max(named, default=0)
+        if partition >= len(self._topic.partitions):
             raise ValueError(f"there is no partition {partition}")
-        _, key, value, _ = record
-        if len(value or b"") + len(key or b"") > self._content_max:
+        sizes = (len(key or b"") + len(value or b"") for _, key, value, _ in records)
+        if max(sizes, default=0) > self._content_max:
             raise ValueError(f"the record exceeds max.message.bytes={self._limit}")
 
 

@@ -185,13 +185,13 @@ def _not_json(reason: str) -> ApiError:
     return ApiError(400, "invalid_json", f"the body is not valid JSON: {reason}")
 
 
-def parse_lines(lines: list[bytes], now_ms: int) -> Produced | None:
-    """The records of NDJSON lines; None where each must be looked at by ``parse_line``."""
+def parse_lines(lines: list[bytes], now_ms: int) -> Produced:
+    """The records of usual NDJSON lines. Raises ValueError: ``parse_line`` must look at each."""
     try:
         b"".join(lines).decode()
         plain = [_decode_plain_record(line) for line in lines]
-    except (UnicodeDecodeError, msgspec.MsgspecError):
-        return None
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from None
     return _produced(plain, now_ms)
 
 

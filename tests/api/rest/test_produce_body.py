@@ -63,9 +63,11 @@ def test_a_body_is_read_alike_by_both_ways(records: list[dict[str, Any]]) -> Non
 @given(st.lists(RECORDS, max_size=4))
 def test_lines_are_read_alike_together_and_alone(records: list[dict[str, Any]]) -> None:
     lines = [json.dumps(record).encode() for record in records]
-    together = parse_lines(lines, NOW_MS)
-    if together is not None:
-        alone = Produced([], {})
-        for line in lines:
-            alone.add(*parse_line(line, NOW_MS))
-        assert outcome(lambda *_: together, b"") == outcome(lambda *_: alone, b"")
+    try:
+        together = parse_lines(lines, NOW_MS)
+    except ValueError:
+        return
+    alone = Produced([], {})
+    for line in lines:
+        alone.add(*parse_line(line, NOW_MS))
+    assert outcome(lambda *_: together, b"") == outcome(lambda *_: alone, b"")
