@@ -164,7 +164,7 @@ class Partition:
 
     # Read
 
-    def read_now(self, offset: int, max_bytes: int) -> Fetched | None:
+    def read_now(self, offset: int, max_bytes: int, *, hot: bool = False) -> Fetched | None:
         """As ``read``, but None where that would wait for the disk."""
         cached = self._cached(offset, max_bytes)
         if cached is not None:
@@ -172,30 +172,31 @@ class Partition:
         found = self.log.read(offset, max_bytes, wait=False)
         if found is None:
             return None
-        return self._read(found, offset, self._services.cache.token)
+        return self._read(found, offset, self._services.cache.token, hot)
 
-    async def read(self, offset: int, max_bytes: int) -> Fetched:
+    async def read(self, offset: int, max_bytes: int, *, hot: bool = False) -> Fetched:
         """Whole batches from the one that holds ``offset``, at least one if there is one.
 
-        About ``max_bytes`` of them, up to the high watermark; none at the end. Raises
-        OffsetOutOfRange, CorruptBatch.
+        About ``max_bytes`` of them, up to the high watermark; none at the end. ``hot`` warms: the
+        cache keeps what it did not have. Raises OffsetOutOfRange, CorruptBatch.
         """
-        fetched = self.read_now(offset, max_bytes)
+        fetched = self.read_now(offset, max_bytes, hot=hot)
         if fetched is not None:
             return fetched
         token = self._services.cache.token
         found = await self._in_thread(partial(self.log.read, offset, max_bytes, wait=True))
         assert found is not None, "a read that may wait always answers"
-        return self._read(found, offset, token)
+        return self._read(found, offset, token, hot)
 
-    def _read(self, found: SegmentRead, offset: int, token: int) -> Fetched:
+    def _read(self, found: SegmentRead, offset: int, token: int, hot: bool) -> Fetched:
         """Keep what was read for the next reader; ``token`` was the cache's before the read."""
         data, next_offset = found
         if not len(data):
             return self._fetched([], next_offset, offset)
         # Where compaction left a gap, the first batch begins after what was asked for.
         base_offset = min(offset, read_header(data).base_offset)
-        self._services.cache.put(self.log_id, base_offset, next_offset, data, token=token)
+        cache = self._services.cache
+        cache.put(self.log_id, base_offset, next_offset, data, token=token, hot=hot)
         return self._fetched([data], next_offset, offset)
 
     def nothing_at(self, offset: int) -> Fetched:

@@ -27,7 +27,7 @@ from tidelog.api.rest.models import (
 from tidelog.broker.partition import Partition
 from tidelog.storage.cache_stats import CacheStats
 
-_WARM_BYTES = 256 * 1024
+_WARM_BYTES = 1024 * 1024
 
 
 def routes(context: RestContext) -> APIRouter:
@@ -141,7 +141,7 @@ async def _warm(context: RestContext, partition: Partition, offset: int, end: in
     cache = context.broker.cache
     size = 0
     while offset < min(end, partition.high_watermark) and size < cache.budget_bytes:
-        fetched = await partition.read(offset, _WARM_BYTES)
+        fetched = await partition.read(offset, _WARM_BYTES, hot=True)
         size += fetched.size
         offset = fetched.next_offset
     return Warmed(bytes=size, next_offset=offset)

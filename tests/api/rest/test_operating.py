@@ -43,6 +43,15 @@ class TestCache:
         assert dropped["entries"] >= 1
         assert numbers(http, single)["bytes"] == 0
 
+    def test_a_large_batch_is_warmed_at_once(self, http: httpx.Client, single: str) -> None:
+        body = {"records": [{"value": "x" * 700_000}]}
+        http.post(f"/v1/topics/{single}/records", json=body).raise_for_status()
+        http.delete("/v1/cache", params={"tag": f"topic:{single}"})
+        wanted = {"topic": single, "partition": 0, "from_offset": 0, "to_offset": 1}
+        warmed = http.post("/v1/cache:warm", json=wanted).json()
+        assert warmed["next_offset"] == 1
+        assert numbers(http, single)["bytes"] >= warmed["bytes"] > 700_000
+
     def test_budget_and_time_to_live(self, start_broker: Callable[..., BrokerProcess]) -> None:
         broker = start_broker("--set", "cache.bytes=1000000")
         with broker.client() as http:
