@@ -41,8 +41,6 @@ No buffer is made larger than this part of the budget.
 """
 _ALONE_MIN = 64 * 1024
 """An append of this size shares its buffer with no other."""
-
-
 _REPLAY_MIN = 512 * 1024
 """A miss that fetched this much is a replay."""
 _WASTE_SHARE = 8

@@ -18,8 +18,8 @@ Apache Kafka's ``DefaultRecordBatch.java`` defines it (big-endian)::
     57  record count     int32
     61  records: one after the other, compressed together
 
-A batch is opaque on its way through the broker: it is checked,
-stamped in place and passed on; only readers that ask for records decode it.
+A batch is opaque on its way through the broker: it is checked, stamped in place and passed on; only
+readers that ask for records decode it.
 """
 
 from __future__ import annotations

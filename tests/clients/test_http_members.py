@@ -14,6 +14,7 @@ from kafka import KafkaConsumer
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.http_member import HttpMember, committed
+from tests.support.kafka_clients.kafka_python import poll
 
 RECORDS, ROUNDS = 120, 200
 HEARTBEAT_MS = 100
@@ -78,9 +79,7 @@ class KafkaPythonMember:
         )
 
     def poll(self) -> list[int]:
-        # A poll that ends within the first rebalances may lose the assignment for good.
-        patience_ms = 100 if self._consumer.assignment() else 3000
-        found = self._consumer.poll(patience_ms, max_records=20)
+        found = poll(self._consumer, 100, max_records=20)
         if found:
             self._consumer.commit()
         return [int(record.value) for records in found.values() for record in records]

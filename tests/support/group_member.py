@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 POLL_S = 0.1
-FIRST_POLL_S = 5.0
 BATCH = 10
 
 
@@ -136,6 +135,8 @@ def run_kafka_python(options: MemberOptions, voice: Voice) -> None:
     from kafka.coordinator.assignors.range import RangePartitionAssignor
     from kafka.errors import KafkaError
 
+    from tests.support.kafka_clients.kafka_python import poll
+
     consumer = KafkaConsumer(
         bootstrap_servers=options.bootstrap,
         group_id=options.group,
@@ -159,10 +160,7 @@ def run_kafka_python(options: MemberOptions, voice: Voice) -> None:
 
     consumer.subscribe([options.topic], listener=Listener())
     while not is_told_to_leave():
-        # This client loses its assignment when a poll ends in the middle of the second rebalance,
-        # the one that follows when it learns of the topic's partitions.
-        patience_s = POLL_S if consumer.assignment() else FIRST_POLL_S
-        batches = consumer.poll(timeout_ms=int(patience_s * 1000))
+        batches = poll(consumer, int(POLL_S * 1000))
         voice.owns(place.partition for place in consumer.assignment())
         records = [record for batch in batches.values() for record in batch]
         voice.delivered([(r.partition, r.offset, r.value.decode()) for r in records])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from tests.support.kafka_clients.contract import DEFAULTS, PATIENCE_S, Message, ProducerOptions
+
+FIRST_POLL_MS = 5000
 
 
 class KafkaPythonClient:
@@ -87,13 +90,23 @@ class KafkaPythonSession:
         return None if found is None else int(found.offset)
 
 
+def poll(consumer: KafkaConsumer, timeout_ms: int, **options: Any) -> dict[Any, list[Any]]:
+    """Polls, and longer until it has partitions.
+
+    This client loses its assignment for good when a poll ends in the middle of the second
+    rebalance, the one that follows when it learns of the topic's partitions.
+    """
+    patience_ms = timeout_ms if consumer.assignment() else FIRST_POLL_MS
+    polled: dict[Any, list[Any]] = consumer.poll(patience_ms, **options)
+    return polled
+
+
 def _read(consumer: KafkaConsumer, count: int) -> list[Message]:
     found: list[Message] = []
     deadline = time.monotonic() + PATIENCE_S
     while len(found) < count:
         assert time.monotonic() < deadline, f"only {len(found)} of {count} messages came"
-        # Long: a poll that ends within the first rebalances may lose the assignment for good.
-        polled = consumer.poll(timeout_ms=5000, max_records=count - len(found))
+        polled = poll(consumer, 1000, max_records=count - len(found))
         for records in polled.values():
             found += [
                 Message(
