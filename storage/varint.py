@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tidelog.storage.errors import CorruptBatch
 
-SMALL_NUMBERS = [number for half in range(1 << 13) for number in (half, -half - 1)]
+SMALL_NUMBERS = [0] * (1 << 14)
 """The number that a varint of one or two bytes stands for, by its fourteen bits."""
+SMALL_NUMBERS[::2] = range(1 << 13)
+SMALL_NUMBERS[1::2] = range(-1, -(1 << 13) - 1, -1)
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
