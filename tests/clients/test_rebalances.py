@@ -54,7 +54,7 @@ class Scene:
         self.produced += map(str, numbers)
 
     def settle(self, living: list[MemberProcess]) -> None:
-        """Until all have a share, have got what there is and have committed it."""
+        """Until all have an even share, have got what there is and have committed it."""
         self.members.wait_for_owners(living, PARTITIONS)
         self.produce()
         self.members.wait_for_records(self.produced)

@@ -152,13 +152,19 @@ class Members:
             return self._changed.wait_for(condition, patience_s)
 
     def wait_for_owners(self, members: Iterable[MemberProcess], partitions: int) -> None:
-        """Until each partition is owned once, and all of these have a share."""
+        """Until each partition is owned once, and all of these have an even share.
+
+        Uneven shares are those of a group of the new protocol that is still on its way: what a
+        member has given up goes to the next at its next heartbeat.
+        """
         living = list(members)
+        share, left = divmod(partitions, len(living))
+        assert not left, f"{partitions} partitions cannot be shared evenly by {len(living)}"
 
         def is_shared_out() -> bool:
             owned = [partition for one in living for partition in one.owned]
             every = sorted(owned) == list(range(partitions))
-            return every and all(one.owned for one in living)
+            return every and all(len(one.owned) == share for one in living)
 
         assert self.wait(is_shared_out), {
             n: (one.options.library, sorted(one.owned), one.ended) for n, one in enumerate(living)
