@@ -153,6 +153,13 @@ def test_metadata(both: BothBrokers, version: int) -> None:
     if version >= 12:
         look([{"name": None, "topic_id": TopicId(topic)}])
         look([{"name": None, "topic_id": _UNKNOWN_ID}])
+        # The Java client sends an empty name with an id.
+        look([{"name": name, "topic_id": TopicId(topic)} for name in ("", "no-such-topic")])
+        look([{"name": "", "topic_id": _UNKNOWN_ID}, {"name": "", "topic_id": TopicId(topic)}])
+        look([{"name": topic, "topic_id": _NO_ID}, {"name": None, "topic_id": _UNKNOWN_ID}])
+    elif version >= 10:
+        look([{"name": topic, "topic_id": TopicId(topic)}, {"name": "a", "topic_id": _NO_ID}])
+        look([{"name": None, "topic_id": _NO_ID}])
 
 
 def test_describe_topic_partitions(both: BothBrokers) -> None:

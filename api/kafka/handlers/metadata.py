@@ -1,12 +1,13 @@
 """Metadata, 0-13: topics by name (or by id from 12), the one broker, auto-creation.
 
 Null topics mean all; in version 0 an empty list does. From version 4 the client says whether a
-missing topic may be created.
+missing topic may be created. A request with an id is about ids alone, whatever names it has.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import (
@@ -28,9 +29,12 @@ async def handle(call: Call, request: Any) -> Values:
     asked = request.topics
     if asked is None or (call.version == 0 and not asked):
         topics = [_describe(call, topic) for topic in call.broker.topics()]
+    elif call.version < _BY_ID_FROM and any(map(_is_by_id, asked)):
+        return {
+            "topics": [_refused(one.name or "", one.topic_id, _INVALID_REQUEST) for one in asked]
+        }
     else:
-        allowed = getattr(request, "allow_auto_topic_creation", True)
-        topics = [await _look_up(call, entry, allowed) for entry in dict.fromkeys(asked)]
+        topics = await _look_up(call, request)
     if getattr(request, "include_topic_authorized_operations", False):
         for topic in topics:
             topic["topic_authorized_operations"] = TOPIC_OPERATIONS
@@ -45,19 +49,38 @@ async def handle(call: Call, request: Any) -> Values:
     return values
 
 
-async def _look_up(call: Call, entry: Any, auto_create: bool) -> dict[str, Any]:
-    name, topic_id = entry.name, getattr(entry, "topic_id", None)
-    if topic_id is not None and call.version < _BY_ID_FROM:
-        return {"error_code": _INVALID_REQUEST, "name": name or "", "topic_id": topic_id}
+def _is_by_id(entry: Any) -> bool:
+    return entry.name is None or getattr(entry, "topic_id", None) is not None
+
+
+async def _look_up(call: Call, request: Any) -> list[dict[str, Any]]:
+    ids = [entry.topic_id for entry in request.topics if getattr(entry, "topic_id", None)]
+    if ids:
+        return [_by_id(call, topic_id) for topic_id in dict.fromkeys(ids)]
+    auto_create = getattr(request, "allow_auto_topic_creation", True)
+    names = dict.fromkeys(entry.name for entry in request.topics)
+    return [await _by_name(call, name, auto_create) for name in names]
+
+
+async def _by_name(call: Call, name: str | None, auto_create: bool) -> dict[str, Any]:
     try:
-        if name is None and topic_id is not None:
-            return _describe(call, call.broker.topic_by_id(topic_id))
         check_topic_name(name or "")
         if auto_create:
-            return _describe(call, await call.broker.get_or_create_topic(name))
-        return _describe(call, call.broker.topic(name))
+            return _describe(call, await call.broker.get_or_create_topic(name or ""))
+        return _describe(call, call.broker.topic(name or ""))
     except Exception as error:
-        return {"error_code": code_of(error), "name": name, "topic_id": topic_id}
+        return _refused(name, None, code_of(error))
+
+
+def _by_id(call: Call, topic_id: UUID) -> dict[str, Any]:
+    try:
+        return _describe(call, call.broker.topic_by_id(topic_id))
+    except Exception as error:
+        return _refused(None, topic_id, code_of(error))
+
+
+def _refused(name: str | None, topic_id: UUID | None, code: int) -> dict[str, Any]:
+    return {"error_code": code, "name": name, "topic_id": topic_id}
 
 
 def _describe(call: Call, topic: Topic) -> dict[str, Any]:
