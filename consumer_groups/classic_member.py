@@ -183,15 +183,15 @@ def leave(
 
 
 def _leaving(group: ConsumerGroup, member: LeavingMember) -> str:
-    """The id of a member that leaves. Raises UnknownMember, FencedInstance."""
+    """The id of a member that leaves, or that an administrator takes out, classic or not.
+
+    Raises UnknownMember, FencedInstance.
+    """
     member_id = member.member_id
     if member_id == UNKNOWN_MEMBER_ID and member.instance_id is not None:
         static = group.static_member(member.instance_id)
         member_id = UNKNOWN_MEMBER_ID if static is None else static.member_id
-    present = group.check_member(member_id, member.instance_id)
-    if not present.is_classic:
-        raise UnknownMember(group.name, member_id)
-    return member_id
+    return group.check_member(member_id, member.instance_id).member_id
 
 
 def _check(

@@ -230,11 +230,22 @@ class TestClassicMembers:
         await join_new(site)
         joined = await site.enter("g", "t")
         left = await site.coordinator.leave(
-            "g", [LeavingMember(joined.member_id), LeavingMember("new"), LeavingMember("nobody")]
+            "g", [LeavingMember(joined.member_id), LeavingMember("nobody")]
         )
-        assert [type(one.error) for one in left] == [type(None), UnknownMember, UnknownMember]
+        assert [type(one.error) for one in left] == [type(None), UnknownMember]
         (member,) = site.coordinator.describe_consumer("g").members
         assert member.member_id == "new"
+
+    @pytest.mark.parametrize("leaving", [LeavingMember("new"), LeavingMember("", "i")])
+    async def test_an_administrator_takes_out_members_of_the_new_protocol(
+        self, site: Site, leaving: LeavingMember
+    ) -> None:
+        await join_new(site, instance_id="i")
+        (left,) = await site.coordinator.leave("g", [leaving])
+        assert left.error is None
+        assert site.coordinator.describe_consumer("g").state == "Empty"
+        with pytest.raises(UnknownMember):
+            await beat(site, "new", 2)
 
 
 class TestDowngrade:
