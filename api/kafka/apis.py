@@ -70,6 +70,7 @@ APIS = {
         Api(47, "offset_delete", 0, 0, _NEVER),
         Api(55, "describe_quorum", 0, 2, 0),
         Api(60, "describe_cluster", 0, 2, 0),
+        Api(61, "describe_producers", 0, 0, 0),
         Api(68, "consumer_group_heartbeat", 0, 1, 0),
         Api(69, "consumer_group_describe", 0, 1, 0),
         Api(74, "list_config_resources", 0, 1, 0),

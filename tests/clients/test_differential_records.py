@@ -195,6 +195,10 @@ def test_idempotent_producers(both: BothBrokers, new: Any) -> None:
         options = {"producer_epoch": epoch, "base_sequence": sequence}
         data = batch(count, producer_id=producer_id, **options)
         both.same("produce", 9, **produce_fields(topic, data, 9))
+    asked = [
+        {"name": name, "partition_indexes": [0, 9]} for name in (topic, "no-such-topic", "a b")
+    ]
+    both.same("describe_producers", 0, topics=asked)
 
 
 @pytest.fixture(scope="module")

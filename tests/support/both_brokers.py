@@ -20,7 +20,7 @@ _DROPPED = {
     "batch_index_error_message",
     "session_id",  # we open no fetch sessions, which the protocol allows
 }
-_ANY = {"host": "", "port": -1, "cluster_id": None, "log_append_time_ms": -1}
+_ANY = {"host": "", "port": -1, "cluster_id": None, "log_append_time_ms": -1, "last_timestamp": -1}
 """Fields whose values must differ, each with the value that says that there is none."""
 
 _ORDERED_BY = ("name", "topic", "group_id", "partition_index", "partition", "index", "topic_id")
