@@ -83,7 +83,7 @@ def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
         reason = None
         if counts[key] > 1:
             reason = "the resource stands twice in the request"
-        elif one.resource_type != TOPIC_RESOURCE:
+        elif one.resource_type != TOPIC_RESOURCE and not _resets_broker(one):
             reason = "only settings of topics can be changed while the broker runs"
         elif len({config.name for config in one.configs}) < len(one.configs):
             reason = "a setting stands twice in the request"
@@ -92,6 +92,12 @@ def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
         if reason is not None:
             found[key] = reason
     return found
+
+
+def _resets_broker(resource: Any) -> bool:
+    """Whether all that is wanted is true already: no setting of the broker was changed."""
+    operations = {getattr(config, "config_operation", None) for config in resource.configs}
+    return resource.resource_type == BROKER_RESOURCE and operations == {DELETE_OPERATION}
 
 
 def _lacks_value(config: Any) -> bool:

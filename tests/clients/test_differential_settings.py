@@ -134,6 +134,8 @@ def test_change_some_settings(both: BothBrokers, version: int) -> None:
         change("retention.ms", _SET, "5", name)
     change("retention.ms", _SET, "77", validate_only=True)
     change("node.id", _SET, "5", "1", kind=_BROKER)
+    for broker in ("1", "", "9", "x"):
+        change("leader.replication.throttled.rate", _DELETE, None, broker, kind=_BROKER)
     change("x", _SET, "5", "x", kind=99)
     config = {"name": "retention.ms", "config_operation": _SET, "value": "5"}
     both.same("incremental_alter_configs", version, **alter_fields(topic, [config, config]))

@@ -1,10 +1,13 @@
-"""IncrementalAlterConfigs, 0-1: set, delete, append to or subtract from settings of topics."""
+"""IncrementalAlterConfigs, 0-1: set, delete, append to or subtract from settings of topics.
+
+Those of the broker can be deleted, without effect: Apache Kafka's tools clear up behind themselves.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.config_fields import DELETE_OPERATION, misused_resources
+from tidelog.api.kafka.config_fields import BROKER_RESOURCE, DELETE_OPERATION, misused_resources
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
@@ -39,6 +42,8 @@ async def handle(call: Call, request: Any) -> Values:
 
 
 async def _alter(call: Call, resource: Any, validate_only: bool) -> tuple[int, str | None]:
+    if resource.resource_type == BROKER_RESOURCE:
+        return _reset(call, resource.resource_name)
     try:
         check_topic_name(resource.resource_name)
         topic = call.broker.topic(resource.resource_name)
@@ -47,6 +52,13 @@ async def _alter(call: Call, resource: Any, validate_only: bool) -> tuple[int, s
     except Exception as error:
         return code_of(error), str(error)
     return 0, None
+
+
+def _reset(call: Call, broker: str) -> tuple[int, str | None]:
+    """Nothing of a broker was set while it ran; the empty name means all brokers."""
+    if broker in ("", str(call.broker.node_id)):
+        return 0, None
+    return _INVALID_REQUEST, f"this is broker {call.broker.node_id}, not {broker!r}"
 
 
 def _changed(settings: TopicSettings, config: Any) -> str | None:
