@@ -83,7 +83,7 @@ def _still_valid(
     for member, subscribed in members.items():
         kept[member] = [
             (topic, partition)
-            for topic, partition in sorted(owned.get(member, ()))
+            for topic, partition in sorted(set(owned.get(member, ())))
             if topic in subscribed
             and partition < topics.get(topic, 0)
             and (topic, partition) not in taken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidelog.consumer_groups.assignment import (
@@ -54,6 +54,7 @@ def test_all_are_complete(members: Members, topics: dict[str, int]) -> None:
         st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 12)), max_size=9),
     ),
 )
+@example({"m0": frozenset("a")}, {"a": 1}, {"m0": [("a", 0), ("a", 0)]})
 def test_sticky_makes_the_best_of_any_past(
     members: Members, topics: dict[str, int], owned: dict[str, list[tuple[str, int]]]
 ) -> None:
