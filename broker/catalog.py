@@ -1,4 +1,4 @@
-"""The catalog: which topics exist, their ids, partitions and settings, in SQLite.
+"""The catalog: topics, their ids, partitions and settings, and settings of groups, in SQLite.
 
 Every change is durable when its call returns (write-ahead log, full sync). One thread owns the
 connection, so the event loop never waits in it. The SQL is what PostgreSQL understands too.
@@ -27,6 +27,7 @@ _SCHEMA = (
     " topic_id TEXT PRIMARY KEY, name TEXT NOT NULL, partitions INTEGER NOT NULL,"
     " settings TEXT NOT NULL, deleting INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS broker_settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS group_settings (name TEXT PRIMARY KEY, settings TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS producer_ids (next_id BIGINT NOT NULL)",
 )
 
@@ -142,6 +143,22 @@ class Catalog:
             "UPDATE topics SET settings = ? WHERE topic_id = ?",
             (json.dumps(settings), str(topic_id)),
         )
+
+    # Groups
+
+    async def group_settings(self) -> dict[str, dict[str, str]]:
+        """The overrides of every group that has some."""
+        rows = await self._run(lambda: self._query("SELECT name, settings FROM group_settings"))
+        return {str(name): json.loads(str(settings)) for name, settings in rows}
+
+    async def set_group_settings(self, name: str, settings: dict[str, str]) -> None:
+        """Replace a group's overrides."""
+        await self._change("DELETE FROM group_settings WHERE name = ?", (name,))
+        if settings:
+            await self._change(
+                "INSERT INTO group_settings (name, settings) VALUES (?, ?)",
+                (name, json.dumps(settings)),
+            )
 
     async def _change(self, sql: str, values: tuple[object, ...]) -> None:
         await self._run(lambda: self._query(sql, values))

@@ -1,18 +1,17 @@
-"""A topic's settings, under Kafka's names, and how their values are found.
+"""A topic's settings, under Kafka's names.
 
-A value comes from the topic, else from the broker setting that it falls back to, else from the
-default. Settings that only mean something with several replicas or with tiered storage are
-accepted and reported, as tools expect them.
+Settings that only mean something with several replicas or with tiered storage are accepted and
+reported, as tools expect them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
 
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import InvalidSetting
-from tidelog.broker.settings import Setting, Value, find, table
+from tidelog.broker.layered_settings import LayeredSettings
+from tidelog.broker.settings import Setting, table
 from tidelog.storage.log_settings import LogSettings
 
 _INT_MAX = 2**31 - 1
@@ -218,87 +217,15 @@ TOPIC_SETTINGS = table(
 )
 
 
-Source = Literal["topic", "broker", "default"]
-
-
-class SettingValue(NamedTuple):
-    """A setting's value as text and its source: topic, broker or default.
-
-    ``synonyms`` are all the places with a value, strongest first: (name, value, source).
-    """
-
-    name: str
-    value: str
-    source: Source
-    default: str
-    setting: Setting
-    synonyms: tuple[tuple[str, str, str], ...]
-
-
-class TopicSettings(Mapping[str, Any]):
-    """Values by name, resolved and parsed once."""
+class TopicSettings(LayeredSettings):
+    """Those of one topic."""
 
     def __init__(self, overrides: Mapping[str, str], broker: BrokerSettings) -> None:
         """Raises InvalidSetting."""
-        self.overrides = dict(overrides)
-        self._broker = broker
-        self._values: dict[str, Value] = {}
-        for name, text in self.overrides.items():
-            self._values[name] = find(TOPIC_SETTINGS, name, text).parse(text)
-        for name, setting in TOPIC_SETTINGS.items():
-            if name not in self._values:
-                self._values[name] = setting.parse(self._inherited(setting)[0])
+        super().__init__(TOPIC_SETTINGS, overrides, broker)
         low, high = "min.compaction.lag.ms", "max.compaction.lag.ms"
         if self[low] > self[high]:
             raise InvalidSetting(low, str(self[low]), f"must be at most {high}={self[high]}")
-
-    def _inherited(self, setting: Setting) -> tuple[str, Source]:
-        """The value without an override, and where it comes from."""
-        for name, factor in setting.broker_synonyms:
-            text = self._broker.text(name)
-            if text is not None and (
-                name in self._broker.overrides or name == setting.broker_synonyms[-1][0]
-            ):
-                given = name in self._broker.overrides
-                return _scaled(text, factor), "broker" if given else "default"
-        assert setting.default is not None, "every topic setting has a default"
-        return setting.default, "default"
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def describe(self) -> list[SettingValue]:
-        """Every setting with its value, source, default and synonyms, by name."""
-        described = []
-        for name, setting in TOPIC_SETTINGS.items():
-            inherited, source = self._inherited(setting)
-            synonyms = self._synonyms(setting)
-            if name in self.overrides:
-                value, source = self.overrides[name], "topic"
-                synonyms = ((name, value, source), *synonyms)
-            else:
-                value = inherited
-            default = setting.default or ""
-            described.append(SettingValue(name, value, source, default, setting, synonyms))
-        return described
-
-    def _synonyms(self, setting: Setting) -> tuple[tuple[str, str, str], ...]:
-        found = [
-            (name, text, "broker")
-            for name, _ in setting.broker_synonyms
-            if (text := self._broker.overrides.get(name)) is not None
-        ]
-        if setting.broker_synonyms:
-            name, factor = setting.broker_synonyms[-1]
-            default = setting.default or ""
-            found.append((name, _unscaled(default, factor), "default"))
-        return tuple(found)
 
     def log_settings(self) -> LogSettings:
         """What the topic's logs need to know."""
@@ -324,11 +251,3 @@ class TopicSettings(Mapping[str, Any]):
             max_compaction_lag_ms=self["max.compaction.lag.ms"],
             delete_retention_ms=self["delete.retention.ms"],
         )
-
-
-def _scaled(text: str, factor: int) -> str:
-    return text if factor == 1 or text == "-1" else str(int(text) * factor)
-
-
-def _unscaled(text: str, factor: int) -> str:
-    return text if factor == 1 else str(int(text) // factor)

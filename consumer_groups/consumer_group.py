@@ -95,6 +95,10 @@ class ConsumerGroup:
         self._steps: dict[str, int] = {}
         """Until when a classic member has to join again, or to ask for its assignment."""
 
+    def use_settings(self, settings: GroupSettings) -> None:
+        """Sessions that begin from now on are as long as these say."""
+        self._settings = settings
+
     # What the records say
 
     def apply(self, record: ConsumerGroupRecord) -> None:

@@ -12,7 +12,7 @@ answered when what they changed is durable. ``GroupOffsets`` has the methods abo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from tidelog.broker.broker import Broker
@@ -54,6 +54,7 @@ from tidelog.consumer_groups.offsets import (
     GroupOverview,
     PartitionLag,
 )
+from tidelog.consumer_groups.own_settings import OwnSettings
 
 ASSIGNORS = tuple(SERVER_ASSIGNORS)
 
@@ -236,7 +237,9 @@ class Coordinator:
     ) -> ConsumerHeartbeatReply:
         """``before`` is what has to be written with the heartbeat's own records."""
         topics, wall_ms = self._groups.topics_now(), self._broker.clock.now_ms()
-        decision = consumer_rebalance.beat(group, heartbeat, topics, self._settings, wall_ms)
+        settings = self._groups.own_settings.obeyed_by(group.name)
+        group.use_settings(settings)
+        decision = consumer_rebalance.beat(group, heartbeat, topics, settings, wall_ms)
         done = self._groups.change(group.name, [*before, *decision.records], topics)
         changed = self._groups.find(group.name)
         if isinstance(changed, ConsumerGroup):
@@ -302,6 +305,23 @@ class Coordinator:
         if not isinstance(found, ConsumerGroup):
             raise UnknownGroup(group)
         return descriptions.describe_consumer(found, self._broker)
+
+    def settings_of(self, group: str) -> OwnSettings:
+        """Settings of the group, which need not exist."""
+        self._groups.check_ready()
+        return self._groups.own_settings.of(group)
+
+    async def alter_settings(
+        self, group: str, changes: Mapping[str, str | None], *, validate_only: bool = False
+    ) -> None:
+        """Change settings of the group; None resets one. Raises InvalidSetting."""
+        self._groups.check_ready()
+        await self._groups.own_settings.alter(group, changes, validate_only=validate_only)
+
+    def groups_with_settings(self) -> list[str]:
+        """Those with settings of their own, by name."""
+        self._groups.check_ready()
+        return list(self._groups.own_settings)
 
     async def lag(self, group: str) -> list[PartitionLag]:
         """How far the group is behind, per partition, in order. Raises UnknownGroup."""

@@ -42,6 +42,7 @@ from tidelog.consumer_groups.member import NEVER_MS
 from tidelog.consumer_groups.member_watches import MemberWatches
 from tidelog.consumer_groups.offset_store import OffsetStore
 from tidelog.consumer_groups.offsets_topic import OffsetsTopic
+from tidelog.consumer_groups.own_settings import GroupsOwnSettings
 from tidelog.consumer_groups.rebalance import Outcome, State, Store
 from tidelog.consumer_groups.settings import GroupSettings
 
@@ -57,6 +58,7 @@ class Groups:
 
     def __init__(self, broker: Broker) -> None:
         self.settings = GroupSettings.of(broker.settings)
+        self.own_settings = GroupsOwnSettings(broker)
         self.offsets = OffsetStore()
         self.topic = OffsetsTopic(broker, self.settings, self._apply)
         self.loading = True
@@ -87,6 +89,7 @@ class Groups:
 
     async def _load_topic(self) -> None:
         try:
+            await self.own_settings.load()
             await self.topic.load()
         except Exception:
             _log.exception("the offsets topic could not be read; groups stay unavailable")
@@ -273,7 +276,8 @@ class Groups:
         if not isinstance(group, ConsumerGroup):
             if record.value is None:
                 return
-            group = self._groups[record.group] = ConsumerGroup(record.group, self.settings)
+            settings = self.own_settings.obeyed_by(record.group)
+            group = self._groups[record.group] = ConsumerGroup(record.group, settings)
         had_members = not group.is_empty
         group.apply(record)
         if had_members and group.is_empty:

@@ -7,13 +7,14 @@ from typing import Any
 
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettingValue
+from tidelog.broker.layered_settings import SettingValue
 from tidelog.broker.settings import Setting
-from tidelog.broker.topic_settings import SettingValue
 
-TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
+TOPIC_RESOURCE, BROKER_RESOURCE, GROUP_RESOURCE = 2, 4, 32
 DELETE_OPERATION = 1
-TOPIC, DYNAMIC_BROKER, STATIC_BROKER, DEFAULT = 1, 2, 4, 5
-_SOURCES = {"topic": TOPIC, "broker": STATIC_BROKER, "default": DEFAULT, "dynamic": DYNAMIC_BROKER}
+_CHANGEABLE = (TOPIC_RESOURCE, GROUP_RESOURCE)
+TOPIC, DYNAMIC_BROKER, STATIC_BROKER, DEFAULT, GROUP = 1, 2, 4, 5, 8
+_SOURCES = {"broker": STATIC_BROKER, "default": DEFAULT, "dynamic": DYNAMIC_BROKER}
 _TYPES = {"boolean": 1, "string": 2, "int": 3, "long": 5, "double": 6, "list": 7}
 
 
@@ -35,14 +36,18 @@ def _fields(setting: Setting, value: str | None, source: int, *, read_only: bool
     }
 
 
-def topic_config_fields(value: SettingValue) -> dict[str, Any]:
-    """One setting of a topic."""
+def config_fields(value: SettingValue, own: int = TOPIC) -> dict[str, Any]:
+    """One setting of a topic, or of that which has ``own`` as its source."""
+
+    def number(source: str) -> int:
+        return own if source == "own" else source_number(source)
+
     synonyms = [
-        {"name": name, "value": text, "source": source_number(source)}
+        {"name": name, "value": text, "source": number(source)}
         for name, text, source in value.synonyms
     ]
     return {
-        **_fields(value.setting, value.value, source_number(value.source), read_only=False),
+        **_fields(value.setting, value.value, number(value.source), read_only=False),
         "synonyms": synonyms,
     }
 
@@ -83,8 +88,10 @@ def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
         reason = None
         if counts[key] > 1:
             reason = "the resource stands twice in the request"
-        elif one.resource_type != TOPIC_RESOURCE and not _resets_broker(one):
-            reason = "only settings of topics can be changed while the broker runs"
+        elif one.resource_type not in _CHANGEABLE and not _resets_broker(one):
+            reason = "only settings of topics and groups can be changed while the broker runs"
+        elif one.resource_type == GROUP_RESOURCE and not one.resource_name:
+            reason = "a group has a name"
         elif len({config.name for config in one.configs}) < len(one.configs):
             reason = "a setting stands twice in the request"
         elif any(_lacks_value(config) for config in one.configs):

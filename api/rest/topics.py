@@ -190,7 +190,7 @@ def _describe(topic: Topic) -> TopicOut:
                 name=value.name,
                 value=value.value,
                 default=value.default,
-                source=value.source,
+                source="topic" if value.source == "own" else value.source,
                 documentation=value.setting.documentation,
             )
             for value in topic.settings.describe()

@@ -17,7 +17,7 @@ from tidelog.api.kafka.apis import APIS
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
 
 _APIS = {api.name: api for api in APIS.values()}
-_TOPIC, _BROKER = 2, 4
+_TOPIC, _BROKER, _GROUP = 2, 4, 32
 _SET, _DELETE, _APPEND, _SUBTRACT = range(4)
 _numbers = itertools.count()
 _ONLY_OURS = {"retention.wait.for.groups", "retention.max.ms", "retention.max.bytes"}
@@ -159,6 +159,45 @@ def test_change_all_settings(both: BothBrokers, version: int) -> None:
     change()
     change(name="no-such-topic")
     change(name="x", kind=99)
+
+
+def test_settings_of_a_group(both: BothBrokers) -> None:
+    """A group need not exist; of new groups only consumers are served, so others have none."""
+    group = unused_name()
+    interval, session = "consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"
+    details = {"include_synonyms": True, "include_documentation": True}
+
+    def same_settings(name: str = group) -> None:
+        fields = describe_fields(_GROUP, name, [interval, session], **details)
+        both.same_soon("describe_configs", 4, **fields)
+
+    def change(
+        setting: str, operation: int, value: str | None, name: str = group, **options: bool
+    ) -> None:
+        config = {"name": setting, "config_operation": operation, "value": value}
+        fields = alter_fields(name, [config], _GROUP, **options)
+        both.same("incremental_alter_configs", 1, **fields)
+        same_settings(name)
+
+    change(session, _SET, "50000", validate_only=True)
+    for value in ("50000", "44999", "60001", "x", "", None, " 51000 "):
+        change(session, _SET, value)
+    for value in ("6000", "4999", "15001"):
+        change(interval, _SET, value)
+    both.same_soon("list_config_resources", 1, resource_types=[_GROUP])
+    for setting, operation, text in (
+        (session, _APPEND, "1"),
+        ("x", _SET, "1"),
+        ("x", _DELETE, None),
+    ):
+        change(setting, operation, text)
+    change(session, _SET, "50000", name="")
+    change(session, _DELETE, None)
+    for pairs in ([(session, "50000"), (interval, "7000")], [(interval, "8000")], []):
+        configs = [{"name": name, "value": value} for name, value in pairs]
+        both.same("alter_configs", 2, **alter_fields(group, configs, _GROUP))
+        same_settings()
+    both.same_soon("list_config_resources", 1, resource_types=[_GROUP])
 
 
 def test_where_read_only_differs(both: BothBrokers) -> None:

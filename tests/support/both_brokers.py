@@ -59,6 +59,15 @@ class BothBrokers:
         assert ours == theirs, f"{api} version {version} of {fields}"
         return ours
 
+    def same_soon(self, api: str, version: int, **fields: Any) -> None:
+        """Apache Kafka tells of a change a moment after it has said that it is made."""
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            ours, theirs = self.ask(api, version, **fields)
+            if ours == theirs:
+                return
+        self.same(api, version, **fields)
+
     def create_topic(self, name: str, partitions: int = 1, **configs: str) -> str:
         """A new topic on both, ready for use; settings have underscores for dots."""
         pairs = [{"name": key.replace("_", "."), "value": text} for key, text in configs.items()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tidelog.api.kafka.config_fields import topic_config_fields
+from tidelog.api.kafka.config_fields import config_fields
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
@@ -80,7 +80,7 @@ def _created(topic: Topic, partitions: int) -> dict[str, Any]:
         "error_message": None,
         "num_partitions": partitions,
         "replication_factor": 1,
-        "configs": [topic_config_fields(value) for value in topic.settings.describe()],
+        "configs": [config_fields(value) for value in topic.settings.describe()],
     }
 
 

@@ -1,4 +1,4 @@
-"""DescribeConfigs, 1-4: settings of topics and of the broker, truthful to source and synonyms."""
+"""DescribeConfigs, 1-4: settings of topics, groups and the broker, their sources and synonyms."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from typing import Any
 
 from tidelog.api.kafka.config_fields import (
     BROKER_RESOURCE,
+    GROUP,
+    GROUP_RESOURCE,
     TOPIC_RESOURCE,
     broker_configs,
-    topic_config_fields,
+    config_fields,
 )
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.topic_name import check_topic_name
 
-_BROKER_LOGGER, _CLIENT_METRICS, _GROUP = 8, 16, 32
+_BROKER_LOGGER, _CLIENT_METRICS = 8, 16
 _INVALID_REQUEST = 42
 
 
@@ -43,14 +45,23 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
             values = call.broker.topic(name).settings.describe()
         except Exception as error:
             return {**answer, "error_code": code_of(error), "error_message": str(error)}
-        configs = [topic_config_fields(value) for value in values]
+        configs = [config_fields(value) for value in values]
     elif kind == BROKER_RESOURCE:
         if name not in ("", str(call.broker.node_id)):
             message = f"the broker is {call.broker.node_id}, not {name}"
             return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
         # The empty name asks for what was set for all brokers while they run: nothing.
         configs = broker_configs(call) if name else []
-    elif kind in (_BROKER_LOGGER, _CLIENT_METRICS, _GROUP):
+    elif kind == GROUP_RESOURCE:
+        if not name:
+            message = "a group has a name"
+            return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
+        try:
+            values = call.coordinator.settings_of(name).describe()
+        except Exception as error:
+            return {**answer, "error_code": code_of(error), "error_message": str(error)}
+        configs = [config_fields(value, GROUP) for value in values]
+    elif kind in (_BROKER_LOGGER, _CLIENT_METRICS):
         configs = []
     else:
         message = f"resources of type {kind} have no settings"

@@ -25,6 +25,11 @@ def handle(call: Call, request: Any) -> Values:
         for kind in (_BROKER, _BROKER_LOGGER)
         if kind in wanted
     ]
+    if _GROUP in wanted:
+        resources += (
+            {"resource_type": _GROUP, "resource_name": name}
+            for name in call.coordinator.groups_with_settings()
+        )
     if _TOPIC in wanted:
         resources += (
             {"resource_type": _TOPIC, "resource_name": topic.name} for topic in call.broker.topics()
