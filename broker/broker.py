@@ -88,11 +88,11 @@ class Broker:
         self.commit = GroupCommit(
             fsync=settings["flush.mode"] == "fsync", on_progress=self.store.save_soon
         )
-        self._readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
+        self.readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
         self.sealed = asyncio.Event()
         """Set when a compacted log has sealed a segment."""
         self._services = PartitionServices(
-            self.cache, self.commit, self._readers, self.store, self.clock, self.sealed
+            self.cache, self.commit, self.readers, self.store, self.clock, self.sealed
         )
         self._catalog: Catalog | None = None
         self._topics: dict[str, Topic] = {}
@@ -169,7 +169,7 @@ class Broker:
         async with self._changing:
             self.store.cancel_timers()
             await asyncio.to_thread(self.commit.close)
-            self._readers.shutdown(wait=False)
+            self.readers.shutdown(wait=False)
             await self.catalog.close()
             await asyncio.to_thread(self.store.close)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tidelog.broker.clock import Clock
 from tidelog.broker.errors import DeletionNotAllowed, UnknownTopic
@@ -21,24 +21,28 @@ from tidelog.broker.group_commit import GroupCommit
 from tidelog.broker.log_store import LogStore
 from tidelog.broker.waiting import DataWaiter
 from tidelog.storage.errors import OffsetOutOfRange
-from tidelog.storage.files import Buffer, WritableBuffer
-from tidelog.storage.log import AppendResult, Cut, Log
+from tidelog.storage.files import Buffer, FileSlice, WritableBuffer
+from tidelog.storage.log import AppendResult, Cut, Log, LogRead
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.read_cache import LogId, ReadCache
 from tidelog.storage.record_batch import decode_records, read_header
 from tidelog.storage.recovery import acknowledge_damage
-from tidelog.storage.segment import SegmentInfo, SegmentRead
+from tidelog.storage.segment import SegmentInfo
 
 T = TypeVar("T")
+Data_co = TypeVar("Data_co", bound=Buffer | FileSlice, covariant=True)
+
+_PASS_ON_MIN = 64 * 1024
+"""What is at least as long as this is passed on from its file, not through memory."""
 
 
-class Fetched(NamedTuple):
+class Fetched(NamedTuple, Generic[Data_co]):
     """Contiguous whole batches and the offsets that hold at the moment of the read.
 
     The first batch may begin before the offset that was asked for.
     """
 
-    data: list[Buffer]
+    data: Sequence[Data_co]
     size: int
     next_offset: int
     start_offset: int
@@ -164,31 +168,49 @@ class Partition:
 
     # Read
 
-    def read_now(self, offset: int, max_bytes: int, *, hot: bool = False) -> Fetched | None:
-        """As ``read``, but None where that would wait for the disk."""
-        cached = self._cached(offset, max_bytes)
-        if cached is not None:
-            return cached
-        found = self.log.read(offset, max_bytes, wait=False)
-        if found is None:
-            return None
-        return self._read(found, offset, self._services.cache.token, hot)
-
-    async def read(self, offset: int, max_bytes: int, *, hot: bool = False) -> Fetched:
+    async def read(self, offset: int, max_bytes: int, *, hot: bool = False) -> Fetched[Buffer]:
         """Whole batches from the one that holds ``offset``, at least one if there is one.
 
         About ``max_bytes`` of them, up to the high watermark; none at the end. ``hot`` warms: the
         cache keeps what it did not have. Raises OffsetOutOfRange, CorruptBatch.
         """
-        fetched = self.read_now(offset, max_bytes, hot=hot)
-        if fetched is not None:
-            return fetched
+        cached = self._cached(offset, max_bytes)
+        if cached is not None:
+            return cached
         token = self._services.cache.token
-        found = await self._in_thread(partial(self.log.read, offset, max_bytes, wait=True))
-        assert found is not None, "a read that may wait always answers"
-        return self._read(found, offset, token, hot)
+        try:
+            found = self.log.read(offset, max_bytes, wait=False)
+        except BlockingIOError:
+            found = await self._in_thread(partial(self.log.read, offset, max_bytes, wait=True))
+        return self._keep(found, offset, token, hot=hot)
 
-    def _read(self, found: SegmentRead, offset: int, token: int, hot: bool) -> Fetched:
+    async def fetch(self, offset: int, max_bytes: int) -> Fetched[Buffer | FileSlice]:
+        """As ``read``, for passing on: what is long and not in the cache stays in its file."""
+        token = self._services.cache.token
+        try:
+            return self.fetch_now(offset, max_bytes)
+        except BlockingIOError:
+            data, next_offset = await self._in_thread(
+                partial(self.log.find, offset, max_bytes, wait=True)
+            )
+        if len(data) >= _PASS_ON_MIN:
+            return self._fetched([data], next_offset, offset)
+        return self._keep(LogRead(await self._in_thread(data.read), next_offset), offset, token)
+
+    def fetch_now(self, offset: int, max_bytes: int) -> Fetched[Buffer | FileSlice]:
+        """As ``fetch``. Raises BlockingIOError where that would wait for the disk."""
+        cached = self._cached(offset, max_bytes)
+        if cached is not None:
+            return cached
+        data, next_offset = self.log.find(offset, max_bytes, wait=False)
+        if len(data) >= _PASS_ON_MIN:
+            return self._fetched([data], next_offset, offset)
+        found = LogRead(data.read_now(), next_offset)
+        return self._keep(found, offset, self._services.cache.token)
+
+    def _keep(
+        self, found: LogRead, offset: int, token: int, *, hot: bool = False
+    ) -> Fetched[Buffer]:
         """Keep what was read for the next reader; ``token`` was the cache's before the read."""
         data, next_offset = found
         if not len(data):
@@ -199,7 +221,7 @@ class Partition:
         cache.put(self.log_id, base_offset, next_offset, data, token=token, hot=hot)
         return self._fetched([data], next_offset, offset)
 
-    def nothing_at(self, offset: int) -> Fetched:
+    def nothing_at(self, offset: int) -> Fetched[Buffer]:
         """An empty answer for an offset. Raises OffsetOutOfRange."""
         log = self.log
         end = log.end_offset
@@ -207,15 +229,15 @@ class Partition:
             raise OffsetOutOfRange(offset, log.start_offset, end)
         return Fetched([], 0, offset, log.start_offset, end, end)
 
-    def _cached(self, offset: int, max_bytes: int) -> Fetched | None:
+    def _cached(self, offset: int, max_bytes: int) -> Fetched[Buffer] | None:
         if not self.log.start_offset <= offset < self.log.end_offset:
             return None
         found = self._services.cache.get(self.log_id, offset, max_bytes)
         if found is None:
             return None
-        return self._fetched([*found.data], found.next_offset, offset)
+        return self._fetched(found.data, found.next_offset, offset)
 
-    def _fetched(self, data: list[Buffer], next_offset: int, offset: int) -> Fetched:
+    def _fetched(self, data: Sequence[Data_co], next_offset: int, offset: int) -> Fetched[Data_co]:
         log = self.log
         end = log.end_offset
         if next_offset >= end:
@@ -301,7 +323,7 @@ class Partition:
 
 def _timestamp_at(log: Log, offset: int) -> int | None:
     found = log.read(offset, 1, wait=True)
-    if found is None or not len(found.data):
+    if not len(found.data):
         return None
     header = read_header(found.data)
     if header.is_log_append_time:

@@ -24,6 +24,8 @@ WritableBuffer = bytearray | memoryview
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+_PROBE_BYTES = 128 * 1024
+"""The page cache is asked for a byte of each so many: it takes in and drops neighbours together."""
 
 
 class File:
@@ -75,21 +77,36 @@ class File:
         """Up to ``size`` bytes from ``position``; fewer only at the end. May wait for the disk."""
         return os.pread(self._descriptor, size, position)
 
-    def read_at_now(self, position: int, size: int) -> Buffer | None:
-        """Exactly ``size`` bytes if the page cache has them all, else None."""
+    def read_at_now(self, position: int, size: int) -> Buffer:
+        """Exactly ``size`` bytes; BlockingIOError unless the page cache has them all."""
         if not self._nowait:
             return os.pread(self._descriptor, size, position)
         buffer = bytearray(size)
+        if self._read_into(buffer, position) < size and self._nowait:
+            raise BlockingIOError(errno.EAGAIN, "the disk has to be waited for", self.path)
+        return buffer
+
+    def _read_into(self, buffer: bytearray, position: int) -> int:
+        """How many bytes the page cache had. Raises BlockingIOError for none."""
         try:
-            got = os.preadv(self._descriptor, [buffer], position, _NOWAIT)
-        except BlockingIOError:
-            return None
+            return os.preadv(self._descriptor, [buffer], position, _NOWAIT)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise
             self._nowait = False
-            return os.pread(self._descriptor, size, position)
-        return buffer if got == size else None
+            return os.preadv(self._descriptor, [buffer], position)
+
+    def send_at_now(self, endpoint: int, position: int, size: int) -> int:
+        """Send up to ``size`` bytes to a socket that does not block; how many it took.
+
+        They go from the page cache to the socket and are copied by nobody. Raises
+        BlockingIOError where the page cache or the socket would have to be waited for.
+        """
+        probe = bytearray(1)
+        end = position + size
+        for place in (*range(position, end, _PROBE_BYTES), end - 1) if self._nowait else ():
+            self._read_into(probe, place)
+        return os.sendfile(endpoint, self._descriptor, position, size)
 
     def sync(self) -> None:
         """Put every byte written so far on stable storage."""
@@ -102,6 +119,33 @@ class File:
         """Cut the file to ``size`` bytes."""
         os.ftruncate(self._descriptor, size)
         self.size = size
+
+
+class FileSlice:
+    """Bytes of a file that nobody has read yet; the file stays open while this is kept."""
+
+    __slots__ = ("_file", "_position", "_size")
+
+    def __init__(self, file: File, position: int, size: int) -> None:
+        self._file = file
+        self._position = position
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, start: int = 0, size: int = sys.maxsize) -> Buffer:
+        """Up to ``size`` bytes from ``start`` on; may wait for the disk."""
+        return self._file.read_at(self._position + start, min(size, self._size - start))
+
+    def read_now(self, start: int = 0, size: int = sys.maxsize) -> Buffer:
+        """As ``read``. Raises BlockingIOError where the disk would have to be waited for."""
+        return self._file.read_at_now(self._position + start, min(size, self._size - start))
+
+    def send_now(self, endpoint: int, start: int, size: int) -> int:
+        """Send up to ``size`` bytes from ``start`` on; as ``File.send_at_now``."""
+        size = min(size, self._size - start)
+        return self._file.send_at_now(endpoint, self._position + start, size)
 
 
 class Disk:
@@ -270,6 +314,7 @@ __all__: Sequence[str] = (
     "DirectoryLock",
     "Disk",
     "File",
+    "FileSlice",
     "Space",
     "allow_open_files",
     "join",

@@ -25,7 +25,7 @@ from tidelog.storage.errors import (
     WritesStopped,
 )
 from tidelog.storage.file_names import segment_file_name
-from tidelog.storage.files import Disk, WritableBuffer, join
+from tidelog.storage.files import Buffer, Disk, FileSlice, WritableBuffer, join
 from tidelog.storage.flush import Flush
 from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log_settings import LogSettings
@@ -45,7 +45,7 @@ from tidelog.storage.segment import (
     Segment,
     SegmentEnd,
     SegmentInfo,
-    SegmentRead,
+    Stretch,
 )
 
 T = TypeVar("T")
@@ -61,6 +61,13 @@ class AppendResult(NamedTuple):
     log_append_time_ms: int
     start_offset: int
     duplicate: bool
+
+
+class LogRead(NamedTuple):
+    """Contiguous whole batches; the first may begin before the offset that was asked for."""
+
+    data: Buffer
+    next_offset: int
 
 
 class Cut(NamedTuple):
@@ -306,11 +313,11 @@ class Log:
 
     # Read
 
-    def read(self, offset: int, max_bytes: int, *, wait: bool) -> SegmentRead | None:
+    def find(self, offset: int, max_bytes: int, *, wait: bool) -> Stretch:
         """Whole batches from the one that holds ``offset``; none at the end of the log.
 
-        At least one batch, however large. None when the disk would have to be waited for and
-        ``wait`` is false. Raises OffsetOutOfRange, CorruptBatch.
+        At least one batch, however large. Raises OffsetOutOfRange, CorruptBatch; BlockingIOError
+        when the disk would have to be waited for and ``wait`` is false.
         """
         end = self.end_offset
         if not self.start_offset <= offset <= end:
@@ -320,18 +327,22 @@ class Log:
         while offset < end and number < len(segments):
             segment = segments[number]
             try:
-                found = segment.read(offset, max_bytes, wait=wait)
+                found = segment.find(offset, max_bytes, wait=wait)
             except FileNotFoundError:
                 # Retention took the segment away while a thread was on its way here.
                 raise OffsetOutOfRange(offset, self.start_offset, end) from None
-            if found is None:
-                return None
             if segment is not segments[-1]:
                 self.place.opened.used(segment)
             if len(found.data):
                 return found
             number += 1
-        return SegmentRead(memoryview(b""), end)
+        return Stretch(FileSlice(self.active.files().log, 0, 0), end)
+
+    def read(self, offset: int, max_bytes: int, *, wait: bool) -> LogRead:
+        """As ``find``, and the bytes."""
+        found = self.find(offset, max_bytes, wait=wait)
+        data = found.data.read() if wait else found.data.read_now()
+        return LogRead(data, found.next_offset)
 
     def offset_for_timestamp(self, timestamp: int) -> tuple[int, int] | None:
         """Offset and timestamp of the first record at or after ``timestamp``. May wait."""
@@ -346,10 +357,10 @@ class Log:
         timestamp, last_offset, segment = max(largest, key=lambda found: found[0])
         if timestamp < 0:
             return None
-        found = segment.read(last_offset, 1, wait=True)
-        if found is None or not len(found.data):
+        found = segment.find(last_offset, 1, wait=True)
+        if not len(found.data):
             return None
-        record = _first_at(decode_records(found.data), timestamp)
+        record = _first_at(decode_records(found.data.read()), timestamp)
         return None if record is None else (record.offset, record.timestamp)
 
     def segment_infos(self) -> list[SegmentInfo]:

@@ -8,6 +8,7 @@ that a reader in a thread sees a size and an offset that belong together.
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -15,16 +16,16 @@ from tidelog.storage import file_names
 from tidelog.storage.batch_file import StoredBatch, header_at, scan
 from tidelog.storage.errors import CorruptBatch, DiskFull, WritesStopped
 from tidelog.storage.file_names import segment_file_name
-from tidelog.storage.files import Buffer, Disk, File, join
+from tidelog.storage.files import Buffer, Disk, File, FileSlice, join
 from tidelog.storage.offset_index import OffsetIndex
 from tidelog.storage.record import Record
-from tidelog.storage.record_batch import HEADER_SIZE, decode_records
+from tidelog.storage.record_batch import HEADER_SIZE, BatchHeader, decode_records
 from tidelog.storage.time_index import TimeIndex
 
 _INDEX_ENTRIES_KEPT_BACK = 64
 _HINTS_MAX = 64
 
-_Fetch = Callable[[int, int], Buffer | None]
+_Fetch = Callable[[int, int], Buffer]
 
 
 class SegmentEnd(NamedTuple):
@@ -34,10 +35,10 @@ class SegmentEnd(NamedTuple):
     next_offset: int
 
 
-class SegmentRead(NamedTuple):
-    """Contiguous whole batches; the first may begin before the offset that was asked for."""
+class Stretch(NamedTuple):
+    """Contiguous whole batches in a file; the first may begin before what was asked for."""
 
-    data: memoryview
+    data: FileSlice
     next_offset: int
 
 
@@ -64,6 +65,14 @@ class _Files(NamedTuple):
     log: File
     offset_index: OffsetIndex
     time_index: TimeIndex
+
+
+class _View(NamedTuple):
+    """The files as one reader sees them; ``fetch`` is how it reads the log."""
+
+    files: _Files
+    end: SegmentEnd
+    fetch: _Fetch
 
 
 class Segment:
@@ -209,73 +218,74 @@ class Segment:
 
     # Read
 
-    def read(self, offset: int, max_bytes: int, *, wait: bool) -> SegmentRead | None:
+    def find(self, offset: int, max_bytes: int, *, wait: bool) -> Stretch:
         """Whole batches from the one that holds ``offset``, at least one if there is one.
 
-        None when the disk would have to be waited for and ``wait`` is false.
+        Raises CorruptBatch; BlockingIOError when the disk would have to be waited for and
+        ``wait`` is false.
         """
         end = self.end
         files = self._files
         if files is None:
             if not wait:
-                return None
+                raise BlockingIOError(errno.EAGAIN, "the file is not open")
             files = self.files()
         fetch = files.log.read_at if wait else files.log.read_at_now
+        view = _View(files, end, fetch)
         position = self._hints.get(offset)
         if position is None:
-            position = self._locate(files, offset, end, fetch)
-            if position is None:
-                return None
-        if position >= end.size:
-            return SegmentRead(memoryview(b""), end.next_offset)
-        return self._read_run(files, position, end, max_bytes, fetch)
+            position = self._locate(view, offset)
+        if position == end.size:
+            return Stretch(FileSlice(files.log, position, 0), end.next_offset)
+        at, next_offset = self._end_of_stretch(view, position, max_bytes)
+        return Stretch(FileSlice(files.log, position, at - position), next_offset)
 
-    def _locate(self, files: _Files, offset: int, end: SegmentEnd, fetch: _Fetch) -> int | None:
+    def _locate(self, view: _View, offset: int) -> int:
         """Where the first batch that reaches ``offset`` starts."""
-        position = files.offset_index.position_of(offset)
-        while position < end.size:
-            chunk = fetch(position, min(self._interval + HEADER_SIZE, end.size - position))
-            if chunk is None:
-                return None
+        start = view.files.offset_index.position_of(offset)
+        for position, header in self._headers(view, start, view.end.size):
+            if header.last_offset >= offset:
+                return position
+        return view.end.size
+
+    def _end_of_stretch(self, view: _View, position: int, max_bytes: int) -> tuple[int, int]:
+        """Where ``max_bytes`` of whole batches from ``position`` end, and the offset after them.
+
+        Found through the index; at least one batch.
+        """
+        end = view.end
+        _, first = next(self._headers(view, position, position + HEADER_SIZE))
+        limit = position + max(max_bytes, first.size)
+        if limit >= end.size:
+            return end
+        at, next_offset = position + first.size, first.next_offset
+        indexed = view.files.offset_index.batch_start_at_or_before(limit - HEADER_SIZE)
+        for start, header in self._headers(view, max(at, indexed), limit):
+            at, next_offset = start, header.base_offset
+            if start + header.size > limit:
+                break
+            at, next_offset = start + header.size, header.next_offset
+        self._remember(next_offset, at)
+        return at, next_offset
+
+    def _headers(self, view: _View, position: int, limit: int) -> Iterator[tuple[int, BatchHeader]]:
+        """Where each batch from ``position`` on starts whose header lies below ``limit``, and that.
+
+        Raises CorruptBatch.
+        """
+        path = view.files.log.path
+        while position + HEADER_SIZE <= limit:
+            chunk = view.fetch(position, min(self._interval + HEADER_SIZE, limit - position))
             at = 0
             while at + HEADER_SIZE <= len(chunk):
-                header = header_at(chunk, at, files.log.path, position)
-                if header.last_offset >= offset:
-                    return position + at
+                header = header_at(chunk, at, path, position)
+                if position + at + header.size > view.end.size:
+                    raise CorruptBatch("the file ends inside a batch", path, position + at)
+                yield position + at, header
                 at += header.size
             if at == 0:
-                raise CorruptBatch("the file ends inside a header", files.log.path, position)
+                raise CorruptBatch("the file ends inside a header", path, position)
             position += at
-        return end.size
-
-    def _read_run(
-        self, files: _Files, position: int, end: SegmentEnd, max_bytes: int, fetch: _Fetch
-    ) -> SegmentRead | None:
-        """Whole batches from ``position``; the last is found through the index."""
-        raw = fetch(position, min(max(max_bytes, HEADER_SIZE), end.size - position))
-        if raw is None:
-            return None
-        first = header_at(raw, 0, files.log.path, position)
-        if first.size > len(raw):
-            raw = fetch(position, min(first.size, end.size - position))
-            if raw is None:
-                return None
-            if first.size > len(raw):
-                raise CorruptBatch("the file ends inside a batch", files.log.path, position)
-        if position + len(raw) == end.size:
-            return SegmentRead(memoryview(raw), end.next_offset)
-        indexed = files.offset_index.batch_start_at_or_before(position + len(raw) - HEADER_SIZE)
-        at = max(0, indexed - position)
-        next_offset = first.next_offset
-        while at + HEADER_SIZE <= len(raw):
-            header = header_at(raw, at, files.log.path, position)
-            if at + header.size > len(raw):
-                next_offset = header.base_offset
-                break
-            at += header.size
-            next_offset = header.next_offset
-        self._remember(next_offset, position + at)
-        return SegmentRead(memoryview(raw)[:at], next_offset)
 
     def _remember(self, offset: int, position: int) -> None:
         """Keep where a sequential reader will go on."""

@@ -17,7 +17,7 @@ from tidelog.api.kafka.apis import APIS, Api, handler, message_class
 from tidelog.api.kafka.decoding import request_decoder
 from tidelog.api.kafka.encoding import Output, Values, Write, writer
 from tidelog.api.kafka.framing import (
-    Buffer,
+    Part,
     ProtocolError,
     RequestHeader,
     finish,
@@ -42,14 +42,14 @@ class Reply:
     def __init__(self) -> None:
         self.done = False
         self.broken = False
-        self.parts: list[Buffer] = []
+        self.parts: list[Part] = []
         self._task: asyncio.Task[Values | None] | None = None
         self._listener: Callable[[], None] | None = None
 
     def on_done(self, listener: Callable[[], None]) -> None:
         self._listener = listener
 
-    def fill(self, parts: list[Buffer]) -> None:
+    def fill(self, parts: list[Part]) -> None:
         self.parts = parts
         self._finish()
 
@@ -95,7 +95,7 @@ class Route(NamedTuple):
             flexible and api.key != _API_VERSIONS,
         )
 
-    def encode(self, correlation_id: int, values: Values | None) -> list[Buffer]:
+    def encode(self, correlation_id: int, values: Values | None) -> list[Part]:
         """The response's frame; nothing for None, a request that gets no answer (acks=0)."""
         if values is None:
             return []

@@ -17,7 +17,8 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
-from tidelog.api.kafka.framing import Buffer
+from tidelog.api.kafka.framing import Part
+from tidelog.storage.files import FileSlice
 
 Values = Mapping[str, Any]
 Field = dataclasses.Field[Any]
@@ -45,19 +46,19 @@ class Output:
     """Bytes in the making: small pieces in one buffer, large ones kept as they are."""
 
     def __init__(self, head: bytearray) -> None:
-        self.parts: list[Buffer] = [head]
+        self.parts: list[Part] = [head]
         self.tail = head
 
-    def pass_on(self, data: Sequence[Buffer]) -> None:
+    def pass_on(self, data: Sequence[Part]) -> None:
         """Add buffers without copying the large ones."""
-        for buffer in data:
-            if len(buffer) < _KEEP_APART:
-                self.tail += buffer
-            else:
+        for part in data:
+            if isinstance(part, FileSlice) or len(part) >= _KEEP_APART:
                 self.tail = bytearray()
-                self.parts += (buffer, self.tail)
+                self.parts += (part, self.tail)
+            else:
+                self.tail += part
 
-    def finished(self) -> list[Buffer]:
+    def finished(self) -> list[Part]:
         """The parts, without an empty last one."""
         return self.parts if len(self.tail) or len(self.parts) == 1 else self.parts[:-1]
 
@@ -248,12 +249,12 @@ def _write_uuid(out: Output, value: uuid.UUID | None) -> None:
     out.tail += _NO_UUID if value is None else value.bytes
 
 
-def _write_records(out: Output, data: Sequence[Buffer] | None) -> None:
+def _write_records(out: Output, data: Sequence[Part] | None) -> None:
     size = -1 if data is None else sum(map(len, data))
     out.tail += size.to_bytes(4, "big", signed=True)
     out.pass_on(data or ())
 
 
-def _write_records_compact(out: Output, data: Sequence[Buffer] | None) -> None:
+def _write_records_compact(out: Output, data: Sequence[Part] | None) -> None:
     write_varint(out.tail, 0 if data is None else sum(map(len, data)) + 1)
     out.pass_on(data or ())

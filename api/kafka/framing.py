@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from tidelog.storage.files import FileSlice
+
 _HTTP_STARTS = {b"GET ", b"HEAD", b"POST", b"PUT ", b"PATC", b"DELE", b"OPTI"}
 _LENGTH = struct.Struct(">i")
 _HEADER = struct.Struct(">hhih")
@@ -21,6 +23,8 @@ ELEMENTS_MAX = 200_000
 """Elements of all arrays of one request: a few bytes of a frame become an object of many."""
 
 Buffer = bytes | bytearray | memoryview
+Part = Buffer | FileSlice
+"""Of a response; what stays in its file is sent from there."""
 
 
 class ProtocolError(Exception):
@@ -118,7 +122,7 @@ def response_head(correlation_id: int, *, flexible: bool) -> bytearray:
     return head
 
 
-def finish(parts: list[Buffer]) -> list[Buffer]:
+def finish(parts: list[Part]) -> list[Part]:
     """Write the length into the first part; it counts all that follows it."""
     first = parts[0]
     assert isinstance(first, bytearray)

@@ -14,10 +14,12 @@ import logging
 import socket
 import struct
 from collections import deque
+from typing import cast
 
 from tidelog.api.config import Address
 from tidelog.api.kafka.dispatch import Dispatcher, Reply
-from tidelog.api.kafka.framing import LENGTH_SIZE, Buffer, ProtocolError, frame_size
+from tidelog.api.kafka.framing import LENGTH_SIZE, Part, ProtocolError, frame_size
+from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.peer import Peer
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
@@ -27,7 +29,6 @@ _SCRATCH_BYTES = 256 * 1024
 _UNDER_WAY_MAX = 64
 _TURN_REQUESTS = 128
 _LARGE_REPLY_BYTES = 64 * 1024
-_JOINED_BYTES_MAX = 16 * 1024
 _SPARE_BYTES_MAX = 4 * 1024 * 1024
 _SPARES_MAX = 4
 _FIRST_ROOM_BYTES = 1024 * 1024
@@ -47,7 +48,7 @@ class KafkaServer:
     ) -> None:
         settings = broker.settings
         self._host, self._port = host, port
-        self._broker = broker
+        self.readers = broker.readers
         self.dispatcher = Dispatcher(broker, coordinator, advertised)
         self.frame_limit: int = settings["socket.request.max.bytes"]
         self.idle_s: float = settings["connections.max.idle.ms"] / 1000
@@ -111,6 +112,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
+        self._outbox: Outbox | None = None
         self.peer = Peer("", "", Address("", 0))
         # The frame being received, while it is not whole.
         self._frame: bytearray | None = None
@@ -130,8 +132,9 @@ class Connection(asyncio.BufferedProtocol):
     # Connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]
+        # uvloop's transports are of no class of asyncio.
+        self._transport = cast(asyncio.Transport, transport)
+        self._outbox = Outbox(self._transport, self._server.readers, self._adjust_reading)
         host, port = transport.get_extra_info("peername")[:2]
         local_host, local_port = transport.get_extra_info("sockname")[:2]
         self.peer = Peer(host, f"{host}:{port}", Address(local_host, local_port))
@@ -153,6 +156,8 @@ class Connection(asyncio.BufferedProtocol):
         for reply in self._pending:
             reply.cancel()
         self._pending.clear()
+        if self._outbox is not None:
+            self._outbox.drop()
         self._frame = self._aside = None
         if not self.closed.done():
             self.closed.set_result(None)
@@ -165,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
             self._heard = now
         silent = now - self._heard
         if silent >= self._server.idle_s:
-            if self._transport.is_closing():
+            if self._draining or self._transport.is_closing():
                 # What is unsent does not go away by itself: the client has stopped reading.
                 self.abort()
                 return
@@ -189,8 +194,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _close(self) -> None:
         self._draining = True
-        if self._transport is not None:
-            self._transport.close()
+        if self._outbox is not None:
+            self._outbox.close()
 
     # Receiving
 
@@ -297,30 +302,21 @@ class Connection(asyncio.BufferedProtocol):
 
     def _send_ready(self) -> None:
         """Send the replies that are ready, in order."""
-        pending, transport = self._pending, self._transport
-        if transport is None or transport.is_closing():
+        pending, transport, outbox = self._pending, self._transport, self._outbox
+        if transport is None or outbox is None or transport.is_closing():
             return
-        out: list[Buffer] = []
+        out: list[Part] = []
         while pending and pending[0].done:
             reply = pending.popleft()
             if reply.broken:
-                self._write(out)
+                outbox.send(out)
                 self._close()
                 return
             out += reply.parts
-        self._write(out)
+        outbox.send(out)
         if self._draining and not pending:
             self._close()
         self._adjust_reading()
-
-    def _write(self, parts: list[Buffer]) -> None:
-        assert self._transport is not None
-        if len(parts) == 1:
-            self._transport.write(parts[0])
-        elif parts and sum(map(len, parts)) <= _JOINED_BYTES_MAX:
-            self._transport.write(b"".join(parts))
-        elif parts:
-            self._transport.writelines(parts)
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -328,11 +324,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._writable = True
+        if self._outbox is not None:
+            self._outbox.go_on()
         self._adjust_reading()
 
     @property
     def _has_room(self) -> bool:
-        return self._writable and len(self._pending) < _UNDER_WAY_MAX
+        is_sent = self._writable and (self._outbox is None or self._outbox.is_empty)
+        return is_sent and len(self._pending) < _UNDER_WAY_MAX
 
     def _adjust_reading(self) -> None:
         has_room = self._has_room

@@ -138,7 +138,6 @@ def read(log: Log) -> list[Record]:
     offset = log.start_offset
     while offset < log.end_offset:
         found = log.read(offset, 400, wait=True)
-        assert found is not None
         assert found.next_offset > offset
         for position, _ in batches(found.data):
             records += decode_records(found.data, position=position)

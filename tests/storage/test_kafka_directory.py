@@ -76,7 +76,6 @@ def test_its_partition_is_a_log(copied: Path, clean: bool) -> None:
     assert not log.cuts
     for number in range(60):
         found = log.read(number, 1, wait=True)
-        assert found is not None
         assert expected_record(number) in decode_records(found.data)
     for number in range(0, 60, 4):
         later = next(n for n in range(60) if expected_record(n).timestamp >= NOW + number * 1000)

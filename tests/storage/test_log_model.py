@@ -255,11 +255,13 @@ class LogMachine(RuleBasedStateMachine):
     def read(self, at: float, max_bytes: int, wait: bool) -> None:
         offset = self.start_offset + int(at * (self.end_offset - self.start_offset))
         self.disk.cold = not wait
-        found = self.log.read(offset, max_bytes, wait=wait)
-        self.disk.cold = False
-        if found is None:
+        try:
+            found = self.log.read(offset, max_bytes, wait=wait)
+        except BlockingIOError:
             assert not wait
             return
+        finally:
+            self.disk.cold = False
         wanted = [batch for batch in self.batches if batch.next_offset > offset]
         if not wanted:
             assert not len(found.data)
@@ -383,7 +385,6 @@ class LogMachine(RuleBasedStateMachine):
         offset, content = self.start_offset, b""
         while offset < self.end_offset:
             found = log.read(offset, 700, wait=True)
-            assert found is not None
             assert found.next_offset > offset
             content += bytes(found.data)
             offset = found.next_offset

@@ -164,7 +164,6 @@ def test_damage_below_the_recovery_point_is_left_for_its_readers(one: OneLog) ->
         log.read(2, 100, wait=True)
     assert (caught.value.path, caught.value.position) == (str(one.file(0)), position)
     found = log.read(10, 100, wait=True)
-    assert found is not None
     assert len(found.data)
 
 

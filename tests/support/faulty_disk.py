@@ -64,8 +64,10 @@ class FaultyFile(File):
         ) + len(data)
         return data
 
-    def read_at_now(self, position: int, size: int) -> Buffer | None:
-        return None if self._disk.cold else super().read_at_now(position, size)
+    def _read_into(self, buffer: bytearray, position: int) -> int:
+        if self._disk.cold:
+            raise BlockingIOError(errno.EAGAIN, "cold")
+        return super()._read_into(buffer, position)
 
     def sync(self) -> None:
         if self._disk.failing_syncs:

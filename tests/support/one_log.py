@@ -89,7 +89,6 @@ class OneLog:
         first = offset
         while offset < log.end_offset:
             read = log.read(offset, 1000, wait=True)
-            assert read is not None
             for position, _ in batches(read.data):
                 found += decode_records(read.data, position=position)
             offset = read.next_offset

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.framing import Part
 from tidelog.api.kafka.lookups import (
     code_of,
     leader_epoch_error,
@@ -108,11 +109,11 @@ def _read_now(call: Call, request: Any, asked: list[_Asked], answers: list[dict[
         room = _room(budget, one, taken)
         try:
             if room:
-                fetched = one.partition.read_now(one.entry.fetch_offset, room)
-                if fetched is None:
-                    return False
+                fetched = one.partition.fetch_now(one.entry.fetch_offset, room)
             else:
                 fetched = one.partition.nothing_at(one.entry.fetch_offset)
+        except BlockingIOError:
+            return False
         except StorageError as error:
             answers.append(_error(one.entry, code_of(error)))
             continue
@@ -139,7 +140,7 @@ async def _read_all(call: Call, request: Any, asked: list[_Asked]) -> list[dict[
         room = _room(budget, one, taken)
         try:
             if room:
-                fetched = await one.partition.read(one.entry.fetch_offset, room)
+                fetched = await one.partition.fetch(one.entry.fetch_offset, room)
             else:
                 fetched = one.partition.nothing_at(one.entry.fetch_offset)
         except StorageError as error:
@@ -196,7 +197,7 @@ def _is_enough(request: Any, answers: list[dict[str, Any]]) -> bool:
     )
 
 
-def _answer(entry: Any, fetched: Fetched) -> dict[str, Any]:
+def _answer(entry: Any, fetched: Fetched[Part]) -> dict[str, Any]:
     return {
         "partition_index": entry.partition,
         "error_code": 0,

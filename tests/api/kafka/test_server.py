@@ -44,9 +44,11 @@ def fetch(topic: str, correlation_id: int, max_wait_ms: int = 60_000, offset: in
     return encode_request("fetch", 11, fields, correlation_id)
 
 
-def produce(topic: str, correlation_id: int, acks: int, value: bytes = b"value") -> bytes:
+def produce(
+    topic: str, correlation_id: int, acks: int, value: bytes = b"value", index: int = 0
+) -> bytes:
     records = bytes(encode_batch([(1_700_000_000_000, None, value, ())]))
-    partition = {"index": 0, "records": records}
+    partition = {"index": index, "records": records}
     topics = [{"name": topic, "partition_data": [partition]}]
     fields = {"acks": acks, "timeout_ms": 30_000, "topic_data": topics}
     return encode_request("produce", 9, fields, correlation_id)
@@ -183,6 +185,43 @@ def test_unread_answers_do_not_pile_up(start_broker: Start) -> None:
         assert len(answer) > 900_000
     assert broker.peak_memory_bytes - before < 32 * 2**20
     slow.close()
+
+
+def test_a_long_answer_comes_whole_and_the_next_request_is_heard(start_broker: Start) -> None:
+    broker = start_broker()
+    with broker.client() as http:
+        http.post("/v1/topics", json={"name": "t", "partitions": 8}).raise_for_status()
+    wire = Wire(broker.kafka)
+    values = [os.urandom(900_000) for _ in range(8)]
+    for index, value in enumerate(values):
+        wire.send(produce("t", 1, acks=1, value=value, index=index))
+        wire.receive()
+    partitions = [
+        {"partition": index, "fetch_offset": 0, "partition_max_bytes": 2**20} for index in range(8)
+    ]
+    topics = [{"topic": "t", "partitions": partitions}]
+    for _ in range(5):
+        answer = wire.ask("fetch", 11, max_wait_ms=0, max_bytes=2**25, topics=topics)
+        found = [one["records"] for one in answer["responses"][0]["partitions"]]
+        assert all(
+            value in records and len(records) < 900_100
+            for value, records in zip(values, found, strict=True)
+        )
+    wire.close()
+
+
+def test_a_client_that_asks_no_more_gets_its_answer(start_broker: Start) -> None:
+    broker = start_broker()
+    leaving = filled(broker, "t")
+    # More than the sockets' buffers take while nobody reads.
+    leaving.send(b"".join(fetch("t", number) for number in range(60)))
+    leaving.socket.shutdown(socket.SHUT_WR)
+    received = b"".join(iter(lambda: leaving.socket.recv(2**20), b""))
+    (size,) = _ids.unpack_from(received)
+    answers, rest = divmod(len(received), _ids.size + size)
+    assert answers
+    assert not rest, "an answer was cut off"
+    leaving.close()
 
 
 def filled(broker: BrokerProcess, topic: str) -> Wire:
