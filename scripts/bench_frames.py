@@ -1,7 +1,9 @@
-"""Ready-made Produce requests: the client that costs nothing, so that only the broker is measured.
+"""Clients that cost next to nothing, so that only the broker is measured.
 
-A batch is encoded once and sent over and over on one connection, a few requests under way at a
-time, as clients do. Version 7 of the request, one partition in each.
+To produce, a batch is encoded once and sent over and over on one connection, a few requests under
+way at a time, as clients do: version 7 of the request, one partition in each. To consume, all
+partitions are asked for in each request, version 4, and of the answer only the headers of the
+batches are looked at, for where to go on.
 """
 
 from __future__ import annotations
@@ -15,6 +17,10 @@ from collections.abc import Iterator
 from tidelog.storage.record_batch import HEADER_SIZE, encode_batch
 
 UNDER_WAY = 5
+_PARTITION_MAX_BYTES = 1024 * 1024
+_RESPONSE_MAX_BYTES = 50 * 1024 * 1024
+_BATCH = struct.Struct(">qi11xi")
+"""Base offset, length and last offset delta of a batch."""
 _RECORD_OVERHEAD = 8
 _LENGTH = struct.Struct(">i")
 
@@ -80,4 +86,76 @@ class FrameSender:
 
     def close(self) -> None:
         self._replies.close()
+        self._socket.close()
+
+
+class FrameReader:
+    """One connection to a broker; ``read`` returns how long it took."""
+
+    def __init__(self, address: str, topic: str, partitions: int) -> None:
+        host, _, port = address.rpartition(":")
+        self._socket = socket.create_connection((host, int(port)), timeout=60)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._topic = topic.encode()
+        self._offsets = [0] * partitions
+        self._reply = memoryview(bytearray(_RESPONSE_MAX_BYTES))
+
+    def read(self, records: int) -> float:
+        """Seconds until so many records have come. Raises OSError for an error."""
+        begin = time.perf_counter()
+        while sum(self._offsets) < records:
+            self._socket.sendall(self._request())
+            self._take_reply()
+        return time.perf_counter() - begin
+
+    def _request(self) -> bytes:
+        name, count = self._topic, len(self._offsets)
+        request = b"".join(
+            (
+                struct.pack(">hhih5s", 1, 4, 1, 5, b"bench"),
+                struct.pack(">iiiib", -1, 500, 1, _RESPONSE_MAX_BYTES, 0),
+                struct.pack(f">ih{len(name)}si", 1, len(name), name, count),
+                *(
+                    struct.pack(">iqi", partition, offset, _PARTITION_MAX_BYTES)
+                    for partition, offset in enumerate(self._offsets)
+                ),
+            )
+        )
+        return _LENGTH.pack(len(request)) + request
+
+    def _take_reply(self) -> None:
+        self._receive(_LENGTH.size)
+        (size,) = _LENGTH.unpack_from(self._reply)
+        self._receive(size)
+        # After the correlation id and the throttle time: one topic with its name.
+        position = 14 + len(self._topic)
+        (count,) = struct.unpack_from(">i", self._reply, position)
+        position += 4
+        for _ in range(count):
+            partition, code, aborted = struct.unpack_from(">ih16xi", self._reply, position)
+            if code:
+                raise OSError(f"the broker answers with error {code}")
+            position += 26 + 16 * max(aborted, 0)
+            (size,) = _LENGTH.unpack_from(self._reply, position)
+            position += _LENGTH.size
+            self._note_batches(partition, position, position + size)
+            position += size
+
+    def _note_batches(self, partition: int, position: int, end: int) -> None:
+        while position + _BATCH.size <= end:
+            base_offset, length, last_delta = _BATCH.unpack_from(self._reply, position)
+            position += 12 + length
+            if position <= end:
+                self._offsets[partition] = base_offset + last_delta + 1
+
+    def _receive(self, size: int) -> None:
+        """Put so many bytes at the beginning of the buffer."""
+        got = 0
+        while got < size:
+            count = self._socket.recv_into(self._reply[got:size])
+            if not count:
+                raise ConnectionError("the broker has closed the connection")
+            got += count
+
+    def close(self) -> None:
         self._socket.close()

@@ -2,7 +2,7 @@
 
 The client is a small C program on librdkafka, the one inside the confluent-kafka package; needs a
 C compiler and librdkafka's header (Debian: gcc, librdkafka-dev). With small records and two cores
-it is busier than the brokers, so produce is measured with ready-made requests, too. Brokers take
+it is busier than the brokers, so both ways are measured with ready-made requests, too. Brokers take
 turns; figures are medians over the rounds, ratios are Tidelog's figure to the other's.
 """
 
@@ -18,12 +18,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import confluent_kafka
 from bench_brokers import CACHE, ApacheKafka, MeasuredBroker, RustBroker, Tidelog, Unavailable
-from bench_frames import FrameSender, records_in
+from bench_frames import FrameReader, FrameSender, records_in
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
@@ -145,19 +146,26 @@ class Bench:
             self._delete(broker, topic)
 
     def ready_made(self, size: int, batch: str) -> None:
-        """Produce requests that were encoded before, acks=1, twelve partitions."""
+        """Produce requests that were encoded before, and fetch without decoding.
+
+        With acks=1 and twelve partitions.
+        """
         records = records_in(BATCHES[batch], size)
         batches = READY_MADE_BYTES // (records * size)
-        name = f"produce {'1 KB' if size == 1000 else '100 B'}, ready-made batches of {batch}"
+        what = f"{'1 KB' if size == 1000 else '100 B'}, ready-made batches of {batch}"
         for broker in self._brokers:
             topic = self._topic(broker, 12)
-            sender = FrameSender(broker.kafka, topic)
-            before = broker.cpu_seconds()
-            seconds = sender.send(batches, 12, records, size, "1")
+            sender, reader = FrameSender(broker.kafka, topic), FrameReader(broker.kafka, topic, 12)
+            for name, run in (
+                ("produce", partial(sender.send, batches, 12, records, size, "1")),
+                ("consume", partial(reader.read, batches * records)),
+            ):
+                before, seconds = broker.cpu_seconds(), run()
+                spent = (broker.cpu_seconds() - before) / (batches * records * size / 1e9)
+                self.rates[f"{name} {what}"][broker.name].append(batches * records / seconds)
+                self.cpu[f"{name} {what}"][broker.name].append(spent)
             sender.close()
-            gigabytes = batches * records * size / 1e9
-            self.rates[name][broker.name].append(batches * records / seconds)
-            self.cpu[name][broker.name].append((broker.cpu_seconds() - before) / gigabytes)
+            reader.close()
             self._delete(broker, topic)
 
     def latency(self, rate: int, seconds: int) -> None:
