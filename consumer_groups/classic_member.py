@@ -50,7 +50,7 @@ def heartbeat_of(
 
     Raises InconsistentProtocol, MemberIdRequired, UnknownMember, FencedInstance.
     """
-    subscription = _check_protocols(group, request)
+    _check_protocols(group, request)
     member_id = request.member_id
     if member_id == UNKNOWN_MEMBER_ID:
         if request.instance_id is None and request.require_known_member_id:
@@ -58,6 +58,7 @@ def heartbeat_of(
         member_id = new_id
     elif request.instance_id is not None:
         group.check_member(member_id, request.instance_id)
+    subscription = _subscription(group, request)
     present = group.members.get(member_id)
     if present is None and subscription.owned:
         # It was given up meanwhile, and so were its partitions.
@@ -90,8 +91,7 @@ def _rebalance_timeout_ms(request: JoinRequest) -> int:
     return request.rebalance_timeout_ms
 
 
-def _check_protocols(group: ConsumerGroup, request: JoinRequest) -> Subscription:
-    """What the member reads, from the first of its protocols: all say the same."""
+def _check_protocols(group: ConsumerGroup, request: JoinRequest) -> None:
     others = [one for one in group.members.values() if one.member_id != request.member_id]
     names = {name for name, _ in request.protocols}
     if request.protocol_type != CONSUMER_PROTOCOL_TYPE or not names:
@@ -100,6 +100,10 @@ def _check_protocols(group: ConsumerGroup, request: JoinRequest) -> Subscription
         raise InconsistentProtocol(
             group.name, f"no protocol of {sorted(names)} is spoken by all other classic members"
         )
+
+
+def _subscription(group: ConsumerGroup, request: JoinRequest) -> Subscription:
+    """What the member reads, from the first of its protocols: all say the same."""
     try:
         return decode_subscription(request.protocols[0][1])
     except ValueError:

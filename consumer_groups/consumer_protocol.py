@@ -23,6 +23,7 @@ from tidelog.consumer_groups.encoding import Reader
 from tidelog.consumer_groups.offsets import TopicPartition
 
 _NO_USER_DATA = encoding.int32(-1)
+_VERSION_MAX = 3
 
 
 class Subscription(NamedTuple):
@@ -58,8 +59,13 @@ def decode_subscription(data: bytes) -> Subscription:
     return Subscription(topics, owned, generation, user_data)
 
 
-def encode_assignment(partitions: Iterable[TopicPartition]) -> bytes:
-    return encoding.int16(1) + _encode_partitions(partitions) + _NO_USER_DATA
+def encode_assignment(partitions: Iterable[TopicPartition], version: int = 1) -> bytes:
+    return encoding.int16(version) + _encode_partitions(partitions) + _NO_USER_DATA
+
+
+def assignment_version(subscription: bytes) -> int:
+    """The version of assignments that a member with this subscription reads."""
+    return min(Reader(subscription).int16(), _VERSION_MAX)
 
 
 def decode_assignment(data: bytes) -> tuple[TopicPartition, ...]:
@@ -69,6 +75,16 @@ def decode_assignment(data: bytes) -> tuple[TopicPartition, ...]:
     reader = Reader(data)
     reader.int16()
     return _decode_partitions(reader)
+
+
+def assignor_data(assignment: bytes) -> bytes:
+    """What the assignor has to say beside the partitions. Raises ValueError as above."""
+    if not assignment:
+        return b""
+    reader = Reader(assignment)
+    reader.int16()
+    _decode_partitions(reader)
+    return reader.bytes_field()
 
 
 def topics_of(subscriptions: Iterable[bytes]) -> frozenset[str] | None:

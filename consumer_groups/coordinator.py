@@ -30,6 +30,7 @@ from tidelog.consumer_groups.consumer_heartbeat import (
     ConsumerHeartbeatReply,
 )
 from tidelog.consumer_groups.errors import (
+    InconsistentProtocol,
     UnknownGroup,
     UnknownMember,
 )
@@ -154,6 +155,8 @@ class Coordinator:
         return self._groups.create(request.group)
 
     async def _join_new(self, group: ConsumerGroup, request: JoinRequest, new_id: str) -> JoinReply:
+        if not self._groups.settings.may_mix:
+            raise InconsistentProtocol(group.name, "it takes no classic members")
         heartbeat = classic_member.heartbeat_of(group, request, new_id, self._groups.topics_now())
         reply = await self._beat(group, heartbeat)
         return classic_member.join_reply(request, reply)

@@ -29,6 +29,8 @@ from tidelog.consumer_groups.consumer_group_records import (
     TopicIdPartition,
 )
 from tidelog.consumer_groups.consumer_protocol import (
+    assignment_version,
+    assignor_data,
     decode_assignment,
     decode_subscription,
     encode_assignment,
@@ -69,13 +71,16 @@ def upgraded(
 def _new_members(group: Group, topics: TopicsNow) -> list[ConsumerMember]:
     """Of what their leader gave to two members, the first has it.
 
-    Raises ValueError where one of them does not speak as a consumer.
+    Raises ValueError where one of them does not speak as a consumer, or their assignor has told it
+    more than partitions, which the broker's assignors would not.
     """
     protocol = group.members.select_protocol()
     taken: set[TopicIdPartition] = set()
     members = []
     for one in group.members:
         subscription = decode_subscription(one.metadata(protocol))
+        if assignor_data(one.assignment):
+            raise ValueError
         assigned = set(_assigned(one, topics)) - taken
         taken |= assigned
         members.append(_new_member(one, subscription.topics, group.generation, assigned))
@@ -152,17 +157,20 @@ def _old_member(member: ConsumerMember, protocol: str, topics: TopicsNow) -> Gro
 
 
 def assignment_of(member: ConsumerMember, topics: TopicsNow) -> bytes:
-    """What the member has, as the classic protocol tells it."""
+    """What a classic member has, as its protocol tells it."""
+    assert member.subscription.classic is not None
+    _, subscription = member.subscription.classic.protocols[0]
     names = {
         topics.by_name[name].id: name
         for name in member.subscription.topic_names
         if name in topics.by_name
     }
-    return encode_assignment(
+    places = (
         (names[topic_id], partition)
         for topic_id, partition in sorted(member.current.assigned)
         if topic_id in names
     )
+    return encode_assignment(places, assignment_version(subscription))
 
 
 def common_protocols(members: Iterable[ConsumerMember]) -> frozenset[str]:

@@ -39,6 +39,11 @@ class GroupSettings:
     def may_downgrade(self) -> bool:
         return self.migration_policy in ("bidirectional", "downgrade")
 
+    @property
+    def may_mix(self) -> bool:
+        """Whether classic members may join a group of the new protocol."""
+        return self.migration_policy != "disabled"
+
     def check_session_timeout(self, session_timeout_ms: int) -> None:
         """Raises InvalidSessionTimeout."""
         low, high = self.min_session_timeout_ms, self.max_session_timeout_ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from tidelog.consumer_groups.errors import (
     FencedInstance,
     IllegalGeneration,
     InconsistentProtocol,
+    MemberIdRequired,
     RebalanceInProgress,
     UnknownGroup,
     UnknownMember,
 )
-from tidelog.consumer_groups.membership import JoinReply, LeavingMember
+from tidelog.consumer_groups.membership import JoinReply, JoinRequest, LeavingMember
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
 
 REBALANCE_MS = 30_000
@@ -120,6 +122,14 @@ class TestUpgrade:
         await commit("g", offsets, member_id=old.member_id, generation=joined.generation)
         with pytest.raises(IllegalGeneration):
             await commit("g", offsets, member_id=old.member_id, generation=old.generation)
+
+    async def test_not_while_an_assignor_has_more_to_say(self, site: Site) -> None:
+        old = await site.enter("g", "t")
+        said = encode_assignment([("t", 0)])[:-4] + b"\0\0\0\1?"
+        await site.sync(old, {old.member_id: said})
+        with pytest.raises(UnknownGroup):
+            await join_new(site)
+        assert kind(site) == "classic"
 
     async def test_who_waits_for_the_others_joins_again(self, site: Site) -> None:
         old = await site.member("g", "t")
@@ -225,6 +235,37 @@ class TestClassicMembers:
             await site.enter("g", "t", member_id="late", protocols=owning(0))
         joined = await site.enter("g", "t", member_id="late", protocols=owning())
         assert await synced(site, joined) == []
+
+    async def test_are_told_their_share_in_the_version_they_speak(self, site: Site) -> None:
+        await join_new(site)
+        newer = b"\0\3" + encode_subscription(Subscription(("t",)))[2:] + b"\xff\xff"
+        joined = await site.enter("g", "t", protocols=(("range", newer),))
+        assert (await site.sync(joined, {})).assignment[:2] == b"\0\3"
+
+    async def test_are_named_before_their_subscription_is_read(self, site: Site) -> None:
+        await join_new(site)
+        request = JoinRequest(
+            group="g",
+            client_id="client",
+            client_host="/127.0.0.1",
+            session_timeout_ms=SESSION_MS,
+            rebalance_timeout_ms=SESSION_MS,
+            protocols=(("range", b""),),
+        )
+        with pytest.raises(MemberIdRequired) as required:
+            await site.coordinator.join(request)
+        with pytest.raises(InconsistentProtocol):
+            await site.coordinator.join(replace(request, member_id=required.value.member_id))
+
+    async def test_are_kept_out_where_the_policy_forbids_it(self, tmp_path: Path) -> None:
+        site = Site(tmp_path / "other", group_consumer_migration_policy="disabled")
+        await site.start()
+        await site.topic("t")
+        await join_new(site)
+        for instance_id in (None, "i"):
+            with pytest.raises(InconsistentProtocol):
+                await site.enter("g", "t", instance_id=instance_id)
+        await site.stop()
 
     async def test_leave(self, site: Site) -> None:
         await join_new(site)

@@ -53,7 +53,7 @@ def _member(member: ConsumerMemberDescription) -> dict[str, Any]:
         "client_id": member.client_id,
         "client_host": member.client_host,
         "subscribed_topic_names": member.topic_names,
-        "subscribed_topic_regex": member.topic_regex,
+        "subscribed_topic_regex": member.topic_regex or "",
         "assignment": _assignment(member.assigned),
         "target_assignment": _assignment(member.target),
         "member_type": _CLASSIC if member.is_classic else _CONSUMER,

@@ -111,7 +111,7 @@ class TestDescription:
         assert shown == ("Stable", 2, 2, "uniform")
         (member,) = found.members
         assert (member.member_id, member.member_epoch, member.client_id) == ("m", 2, "test")
-        assert member.subscribed_topic_names == (topic,)
+        assert (member.subscribed_topic_names, member.subscribed_topic_regex) == ((topic,), "")
         (assigned,) = member.assignment.topic_partitions
         assert (assigned.topic_name, assigned.partitions) == (topic, (0, 1, 2))
         assert member.target_assignment == member.assignment
