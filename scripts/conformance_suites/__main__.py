@@ -10,15 +10,21 @@ import time
 from pathlib import Path
 
 from broker_process import HOST, broker
+from built_on_sarama_suites import GOKA_SYSTEM, WATERMILL_KAFKA
+from franz_go_suite import FRANZ_GO
 from kafka_python_suite import KAFKA_PYTHON
 from kombu_suite import KOMBU
 from librdkafka_suite import LIBRDKAFKA, LIBRDKAFKA_CONSUMER, LIBRDKAFKA_LATER
 from report import outdated, tell, unexplained
+from sarama_suite import SARAMA
 from suite import Run, Suite
 
 SUITES = {
     suite.name: suite
-    for suite in (KAFKA_PYTHON, KOMBU, LIBRDKAFKA, LIBRDKAFKA_LATER, LIBRDKAFKA_CONSUMER)
+    for suite in (
+        *(KAFKA_PYTHON, KOMBU, LIBRDKAFKA, LIBRDKAFKA_LATER, LIBRDKAFKA_CONSUMER),
+        *(FRANZ_GO, SARAMA, WATERMILL_KAFKA, GOKA_SYSTEM),
+    )
 }
 
 
@@ -48,12 +54,14 @@ def _as_expected(suite: Suite, arguments: argparse.Namespace) -> bool:
     logs.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         if arguments.bootstrap:
-            host, _, port = arguments.bootstrap.rpartition(":")
+            host, _, given = arguments.bootstrap.rpartition(":")
+            port = listening = int(given)
         else:
-            host, port = HOST, stack.enter_context(broker(suite.settings, logs / "broker.log"))
+            started_broker = broker(suite.settings, logs / "broker.log", proxied=suite.proxied)
+            host, (port, listening) = HOST, stack.enter_context(started_broker)
         started = time.monotonic()
         try:
-            results = suite.run(Run(host, int(port), cache, logs, arguments.jobs))
+            results = suite.run(Run(host, port, listening, cache, logs, arguments.jobs))
         except subprocess.CalledProcessError as error:
             print(f"{suite.name}: {error}; see {cache}")
             return False

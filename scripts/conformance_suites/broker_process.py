@@ -15,14 +15,18 @@ HOST = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def broker(settings: tuple[str, ...], log: Path) -> Iterator[int]:
-    """A running broker's port of the Kafka protocol; what it says goes to ``log``."""
-    port = _free_port()
+def broker(settings: tuple[str, ...], log: Path, *, proxied: bool) -> Iterator[tuple[int, int]]:
+    """A running broker: the port that it tells clients, and the one that it listens on.
+
+    They differ where it is ``proxied``. What it says goes to ``log``.
+    """
+    advertised, free = free_ports(2)
+    port = free if proxied else advertised
     with tempfile.TemporaryDirectory(prefix="tidelog-conformance-") as directory:
         command = [
             *(sys.executable, "-m", "tidelog.api.cli", "serve", "--data-dir", f"{directory}/data"),
             *("--http", f"{HOST}:0", "--kafka", f"{HOST}:{port}"),
-            *("--advertised", f"{HOST}:{port}", "--log-level", "warning"),
+            *("--advertised", f"{HOST}:{advertised}", "--log-level", "warning"),
         ]
         for setting in settings:
             command += ["--set", setting]
@@ -34,13 +38,14 @@ def broker(settings: tuple[str, ...], log: Path) -> Iterator[int]:
             assert process.stdout is not None
             if not process.stdout.readline():
                 sys.exit(f"the broker did not start:\n{log.read_text()}")
-            yield port
+            yield advertised, port
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 
 
-def _free_port() -> int:
-    """A port known beforehand, since the suites test an address advertised by configuration."""
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Ports known beforehand, since the suites test an address advertised by configuration."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [server.getsockname()[1] for server in servers]

@@ -21,10 +21,14 @@ class TestResult:
 
 @dataclass(frozen=True)
 class Run:
-    """Where a suite finds the broker and its files; ``jobs`` tests may run at a time."""
+    """Where a suite finds the broker and its files; ``jobs`` tests may run at a time.
+
+    ``port`` is the one that the broker tells clients; it listens on ``listening``.
+    """
 
     host: str
     port: int
+    listening: int
     cache: Path
     logs: Path
     jobs: int
@@ -35,7 +39,8 @@ class Suite:
     """A suite of others.
 
     ``settings`` are those of the broker that the suite's authors test with. ``missing`` names what
-    this machine lacks for it. ``explained`` gives the reason for each failure that is accepted.
+    this machine lacks for it. ``explained`` gives the reason for each failure that is accepted. A
+    ``proxied`` suite puts something of its own between the clients and the broker.
     """
 
     name: str
@@ -44,3 +49,4 @@ class Suite:
     settings: tuple[str, ...] = ()
     missing: Callable[[], str | None] = lambda: None
     explained: Mapping[str, str] = field(default_factory=dict)
+    proxied: bool = False
