@@ -51,6 +51,7 @@ from tidelog.storage.segment import (
 T = TypeVar("T")
 
 _BASE_OFFSET = attrgetter("base_offset")
+_MAX_TIMESTAMP = attrgetter("max_timestamp")
 
 
 class AppendResult(NamedTuple):
@@ -224,7 +225,7 @@ class Log:
             return False
         if active.size + size > settings.segment_bytes or active.is_index_full(last_offset):
             return True
-        newest = max(header.max_timestamp for header in headers)
+        newest: int = max(map(_MAX_TIMESTAMP, headers))
         return newest - active.first_timestamp > settings.roll_ms
 
     def roll(self) -> None:

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from tidelog.api.kafka.framing import Part
@@ -108,12 +109,19 @@ def _is_fixed(field: Field) -> bool:
 def _fixed_writer(run: list[Field]) -> Write:
     pack = struct.Struct(">" + "".join(FIXED[field.metadata["kafka_type"]] for field in run)).pack
     defaults = [(field.name, _default(field)) for field in run]
+    ((first, first_default), *more) = defaults
+    pick = itemgetter(*(name for name, _ in defaults))
+
+    def write_one(out: Output, values: Values) -> None:
+        out.tail += pack(values.get(first, first_default))
 
     def write_run(out: Output, values: Values) -> None:
-        get = values.get
-        out.tail += pack(*[get(name, default) for name, default in defaults])
+        try:
+            out.tail += pack(*pick(values))
+        except KeyError:
+            out.tail += pack(*[values.get(name, default) for name, default in defaults])
 
-    return write_run
+    return write_run if more else write_one
 
 
 def _named_writer(field: Field, flexible: bool) -> Write:

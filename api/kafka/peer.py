@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tidelog.api.config import Address
@@ -18,8 +17,7 @@ class Peer(NamedTuple):
     local: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request beside its message: version, client, and the broker it is for."""
 
     broker: Broker
