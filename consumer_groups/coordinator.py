@@ -309,6 +309,12 @@ class Coordinator:
             raise UnknownGroup(group)
         return descriptions.describe_consumer(found, self._broker)
 
+    def speaks_new_protocol(self, group: str, member_id: str) -> bool:
+        """Whether this is a member that joined its group by the new protocol."""
+        found = self._groups.find(group)
+        member = found.members.get(member_id) if isinstance(found, ConsumerGroup) else None
+        return member is not None and not member.is_classic
+
     def settings_of(self, group: str) -> OwnSettings:
         """Settings of the group, which need not exist."""
         self._groups.check_ready()

@@ -12,7 +12,8 @@ from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, topic_fields, topic_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
-from tidelog.consumer_groups.errors import GroupError, StaleMemberEpoch, UnknownGroup
+from tidelog.consumer_groups.errors import GroupError, UnknownGroup
+from tidelog.consumer_groups.group_offsets import Offsets
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
 
 _NEW_PROTOCOL_VERSION = 9
@@ -37,18 +38,7 @@ async def handle(call: Call, request: Any) -> Values:
                 getattr(entry, "committed_leader_epoch", -1),
                 entry.committed_metadata or "",
             )
-    failed: dict[tuple[str, int], int] = {}
-    try:
-        errors = await call.coordinator.commit_each(
-            request.group_id,
-            offsets,
-            member_id=request.member_id,
-            generation=request.generation_id_or_member_epoch,
-            instance_id=getattr(request, "group_instance_id", None),
-        )
-        failed = {place: code_of(error) for place, error in errors.items()}
-    except GroupError as error:
-        failed = dict.fromkeys(offsets, _refusal_code(call, error))
+    failed = await _commit(call, request, offsets)
     for number, name in names.items():
         for entry in request.topics[number].partitions:
             codes[number, entry.partition_index] = failed.get((name, entry.partition_index), 0)
@@ -69,10 +59,23 @@ async def handle(call: Call, request: Any) -> Values:
     }
 
 
-def _refusal_code(call: Call, error: GroupError) -> int:
-    if call.version < _NEW_PROTOCOL_VERSION:
-        if isinstance(error, UnknownGroup):
-            return _ILLEGAL_GENERATION
-        if isinstance(error, StaleMemberEpoch):
-            return _UNSUPPORTED_VERSION
-    return code_of(error)
+async def _commit(call: Call, request: Any, offsets: Offsets) -> dict[tuple[str, int], int]:
+    """The error code of each partition that was refused."""
+    if call.version < _NEW_PROTOCOL_VERSION and call.coordinator.speaks_new_protocol(
+        request.group_id, request.member_id
+    ):
+        return dict.fromkeys(offsets, _UNSUPPORTED_VERSION)
+    try:
+        errors = await call.coordinator.commit_each(
+            request.group_id,
+            offsets,
+            member_id=request.member_id,
+            generation=request.generation_id_or_member_epoch,
+            instance_id=getattr(request, "group_instance_id", None),
+        )
+    except GroupError as error:
+        code = code_of(error)
+        if call.version < _NEW_PROTOCOL_VERSION and isinstance(error, UnknownGroup):
+            code = _ILLEGAL_GENERATION
+        return dict.fromkeys(offsets, code)
+    return {place: code_of(error) for place, error in errors.items()}

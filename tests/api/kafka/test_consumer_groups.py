@@ -101,6 +101,19 @@ class TestHeartbeat:
         assert uuid.UUID(joined.member_id)
         assert heartbeat(broker.kafka, group, 1, member_id="").error_code == 42
 
+    @pytest.mark.parametrize(("version", "code"), [(8, 35), (9, 0)])
+    def test_a_member_commits_by_a_version_that_knows_of_epochs(
+        self, broker: BrokerProcess, topic: str, group: str, version: int, code: int
+    ) -> None:
+        joined = heartbeat(broker.kafka, group, subscribed_topic_names=(topic,))
+        committed = {"partition_index": 0, "committed_offset": 1, "committed_leader_epoch": -1}
+        member = {"member_id": "m", "group_instance_id": None}
+        fields = {"group_id": group, "generation_id_or_member_epoch": joined.member_epoch, **member}
+        topics = [{"name": topic, "partitions": [{**committed, "committed_metadata": ""}]}]
+        with closing(Wire(broker.kafka)) as wire:
+            answer = wire.ask("offset_commit", version, topics=topics, **fields)
+        assert answer["topics"][0]["partitions"][0]["error_code"] == code
+
 
 class TestDescription:
     @pytest.mark.parametrize("version", [0, 1])
