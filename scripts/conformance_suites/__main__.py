@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from apache_kafka_suite import APACHE_KAFKA
 from broker_process import HOST, broker
 from built_on_sarama_suites import GOKA_SYSTEM, WATERMILL_KAFKA
 from franz_go_suite import FRANZ_GO
@@ -23,7 +24,7 @@ SUITES = {
     suite.name: suite
     for suite in (
         *(KAFKA_PYTHON, KOMBU, LIBRDKAFKA, LIBRDKAFKA_LATER, LIBRDKAFKA_CONSUMER),
-        *(FRANZ_GO, SARAMA, WATERMILL_KAFKA, GOKA_SYSTEM),
+        *(FRANZ_GO, SARAMA, WATERMILL_KAFKA, GOKA_SYSTEM, APACHE_KAFKA),
     )
 }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from xml.etree import ElementTree
 
+from junit_report import read_report
 from suite import Run, TestResult
 
 TEST_SECONDS = 90
@@ -31,16 +31,4 @@ def run_pytest(
         )
     if not report.exists():
         return [TestResult("pytest", "failed", "it wrote no report")]
-    cases = ElementTree.parse(report).iter("testcase")
-    return [_result(case) for case in cases]
-
-
-def _result(case: ElementTree.Element) -> TestResult:
-    place = case.get("classname", "").rsplit(".", 1)[-1]
-    name = f"{place}::{case.get('name')}"
-    for kind in ("failure", "error", "skipped"):
-        found = case.find(kind)
-        if found is not None:
-            reason = (found.get("message") or "").strip().split("\n", 1)[0]
-            return TestResult(name, "skipped" if kind == "skipped" else "failed", reason)
-    return TestResult(name, "passed")
+    return read_report(report)
