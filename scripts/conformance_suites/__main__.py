@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 
 from apache_kafka_suite import APACHE_KAFKA
+from arroyo_suite import ARROYO
 from broker_process import HOST, broker
 from built_on_sarama_suites import GOKA_SYSTEM, WATERMILL_KAFKA
 from franz_go_suite import FRANZ_GO
 from kafka_python_suite import KAFKA_PYTHON
 from kombu_suite import KOMBU
-from librdkafka_suite import LIBRDKAFKA, LIBRDKAFKA_CONSUMER, LIBRDKAFKA_LATER
+from librdkafka_suite import LIBRDKAFKA
 from report import outdated, tell, unexplained
 from sarama_suite import SARAMA
 from suite import Run, Suite
@@ -23,7 +24,7 @@ from suite import Run, Suite
 SUITES = {
     suite.name: suite
     for suite in (
-        *(KAFKA_PYTHON, KOMBU, LIBRDKAFKA, LIBRDKAFKA_LATER, LIBRDKAFKA_CONSUMER),
+        *(KAFKA_PYTHON, KOMBU, ARROYO, *LIBRDKAFKA),
         *(FRANZ_GO, SARAMA, WATERMILL_KAFKA, GOKA_SYSTEM, APACHE_KAFKA),
     )
 }

@@ -1,22 +1,27 @@
-"""librdkafka's tests, from the sources that a package for Node carries, as three suites.
+"""librdkafka's tests, from the sources that a package for Node carries, as five suites.
 
 ``librdkafka`` is 0001 to 0051; ``librdkafka-later`` what follows, but for tests that need no
 broker or share groups; ``librdkafka-consumer`` the tests of consumers, which join their groups by
-the protocol of KIP-848. The library and its test runner are built once. Each test is a process of
-its own, so that one that hangs or aborts takes no other with it.
+the protocol of KIP-848; ``librdkafka-created`` those for a broker that creates no topics by itself;
+``librdkafka-admin`` the parts of 0081 that follow on the one about access rules, which ends it.
+The library and its test runner are built once. Each test is a process of its own, so that one
+that hangs or aborts takes no other with it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sources import node_source
@@ -27,6 +32,15 @@ KAFKA_VERSION = "4.3.0.0"
 EARLY, LATER = range(1, 52), range(52, 155)
 CONSUMERS = (*EARLY, *(56, 89, 91, 99, 102, 106, 113, 116, 118, 120, 122, 130, 132, 137, 140))
 TEST_SECONDS = 300
+_CREATED = (45, 107, 111)
+_ADMIN = tuple(
+    f"do_test_{part}"
+    for part in (
+        *("DescribeConfigs", "DeleteRecords", "ListConsumerGroups", "DescribeConsumerGroups"),
+        *("DescribeTopics", "DescribeCluster", "DeleteGroups", "DeleteConsumerGroupOffsets"),
+        *("ListOffsets", "AlterConsumerGroupOffsets", "ListConsumerGroupOffsets"),
+    )
+)
 _NEEDED = ("npm", "make", "cc", "c++", "bash")
 _WITHOUT = ("--disable-ssl", "--disable-gssapi", "--disable-curl")
 _COLOUR = re.compile(r"\x1b\[\d+m")
@@ -57,8 +71,10 @@ def missing() -> str | None:
     return f"{', '.join(absent)} not found" if absent else None
 
 
-def run(wanted: Collection[int], extra: dict[str, str], run: Run) -> list[TestResult]:
-    """Build, then run the tests of these numbers, some at a time."""
+def run(
+    wanted: Collection[int], parts: Collection[str], extra: dict[str, str], run: Run
+) -> list[TestResult]:
+    """Build, then run the tests of these numbers, or parts of them, some at a time."""
     tests = _built(node_source(PACKAGE, run.cache) / "deps" / "librdkafka") / "tests"
     configuration = run.logs / "test.conf"
     address = f"{run.host}:{run.port}"
@@ -71,10 +87,9 @@ def run(wanted: Collection[int], extra: dict[str, str], run: Run) -> list[TestRe
         "TEST_KAFKA_VERSION": KAFKA_VERSION,
         "TEST_LEVEL": "3",
     }
+    jobs = list(itertools.product(_numbers(tests, wanted), parts))
     with ThreadPoolExecutor(run.jobs) as pool:
-        found = pool.map(
-            lambda number: _one(run, tests, number, environment), _numbers(tests, wanted)
-        )
+        found = pool.map(lambda job: _one(run, tests, *job, environment), jobs)
     return [result for results in found for result in results]
 
 
@@ -104,27 +119,32 @@ def _built(source: Path) -> Path:
     return source
 
 
-def _one(run: Run, tests: Path, number: str, environment: dict[str, str]) -> list[TestResult]:
-    """The results of one source file, which may hold several tests."""
-    report, log = run.logs / f"{number}.json", run.logs / f"{number}.log"
+def _one(
+    run: Run, tests: Path, number: str, part: str, environment: dict[str, str]
+) -> list[TestResult]:
+    """The results of one source file, which may hold several tests; only of a part if it says."""
+    name = f"{number}.{part}" if part else number
+    report, log = run.logs / f"{name}.json", run.logs / f"{name}.log"
+    chosen = {"TESTS": number, "SUBTESTS": part} if part else {"TESTS": number}
     report.unlink(missing_ok=True)
     with log.open("wb") as output:
         try:
             subprocess.run(
                 ["./test-runner", "-p1", "-Q"],
                 cwd=tests,
-                env={**environment, "TEST_REPORT": str(report), "TESTS": number},
+                env={**environment, **chosen, "TEST_REPORT": str(report)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 timeout=TEST_SECONDS,
             )
         except subprocess.TimeoutExpired:
-            return [TestResult(number, "failed", f"not done after {TEST_SECONDS} s")]
+            return [TestResult(name, "failed", f"not done after {TEST_SECONDS} s")]
     text = _COLOUR.sub("", log.read_text(errors="replace"))
     if not report.exists():
-        return [TestResult(number, "failed", _failure(text))]
+        return [TestResult(name, "failed", _failure(text))]
     states = json.loads(report.read_text())["tests"]
-    return [_result(name, state, text) for name, state in states.items() if name.startswith(number)]
+    results = [_result(one, state, text) for one, state in states.items() if one.startswith(number)]
+    return [replace(one, name=f"{one.name}.{part}") for one in results] if part else results
 
 
 def _result(name: str, state: dict[str, Any], text: str) -> TestResult:
@@ -149,18 +169,37 @@ def _skip(name: str, text: str) -> str:
     return reasons[0] if reasons else "the suite gives no reason"
 
 
-LIBRDKAFKA, LIBRDKAFKA_LATER, LIBRDKAFKA_CONSUMER = (
-    Suite(
+def _suite(
+    name: str,
+    wanted: Collection[int],
+    parts: Collection[str] = ("",),
+    settings: tuple[str, ...] = (),
+    explained: Mapping[str, str] = MappingProxyType({}),
+    **extra: str,
+) -> Suite:
+    """``extra`` is what the environment says to the test runner.
+
+    Several tests count on members who join at once being in one rebalance.
+    """
+    return Suite(
         name=name,
         source=PACKAGE,
-        run=partial(run, wanted, extra),
-        settings=("num.partitions=4",),
+        run=partial(run, wanted, parts, extra),
+        settings=("num.partitions=4", "group.initial.rebalance.delay.ms=200", *settings),
         missing=missing,
         explained=explained,
     )
-    for name, wanted, extra, explained in (
-        ("librdkafka", EARLY, {}, {}),
-        ("librdkafka-later", LATER, {}, _LATER_EXPLAINED),
-        ("librdkafka-consumer", CONSUMERS, {"TEST_CONSUMER_GROUP_PROTOCOL": "consumer"}, {}),
-    )
+
+
+LIBRDKAFKA = (
+    _suite("librdkafka", EARLY),
+    _suite("librdkafka-later", LATER, explained=_LATER_EXPLAINED),
+    _suite("librdkafka-consumer", CONSUMERS, TEST_CONSUMER_GROUP_PROTOCOL="consumer"),
+    _suite(
+        "librdkafka-created",
+        _CREATED,
+        settings=("auto.create.topics.enable=false",),
+        TEST_SCENARIO="noautocreate",
+    ),
+    _suite("librdkafka-admin", (81,), parts=_ADMIN),
 )
