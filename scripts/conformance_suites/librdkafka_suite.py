@@ -56,6 +56,7 @@ _LATER_EXPLAINED = {
     "0064_interceptors": "wants a library that is built with TLS",
     "0077_compaction": _SCRIPTS,
     "0081_admin": "needs access rules",
+    "0098_consumer_txn": _TRANSACTIONS,
     "0103_transactions": _TRANSACTIONS,
     "0109_auto_create_topics": _SCRIPTS,
     "0115_producer_auth": _SCRIPTS,

@@ -35,5 +35,5 @@ def unexplained(suite: Suite, results: list[TestResult]) -> list[TestResult]:
 
 def outdated(suite: Suite, results: list[TestResult]) -> list[str]:
     """The entries of the suite's table whose test passes, or is not there any more."""
-    failed = {result.name for result in results if result.outcome == "failed"}
-    return sorted(set(suite.explained) - failed)
+    still = {result.name for result in results if result.outcome != "passed"}
+    return sorted(set(suite.explained) - still)
