@@ -31,15 +31,22 @@ from tidelog.consumer_groups.coordinator import Coordinator
 
 _API_VERSIONS = 18
 _PRODUCE = 0
+_ALONE = {"metadata", "create_topics", "delete_topics", "create_partitions", "delete_records"}
+_ALONE |= {"alter_configs", "incremental_alter_configs"}
+"""What changes topics: the next request of the connection is to see the change."""
 _log = logging.getLogger("tidelog.kafka")
 
 
 class Reply:
-    """What a connection sends for a request, once ``done``; ``broken``: close instead."""
+    """What a connection sends for a request, once ``done``; ``broken``: close instead.
 
-    __slots__ = ("_listener", "_task", "broken", "done", "parts")
+    Before one that is ``alone`` is done, the connection begins no other request.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_listener", "_task", "alone", "broken", "done", "parts")
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self.alone = alone
         self.done = False
         self.broken = False
         self.parts: list[Part] = []
@@ -82,6 +89,7 @@ class Route(NamedTuple):
     write: Write
     flexible_request: bool
     flexible_response: bool
+    alone: bool
 
     @classmethod
     def of(cls, api: Api, version: int) -> Route:
@@ -93,6 +101,7 @@ class Route(NamedTuple):
             writer(message_class(api.name, version, "response")),
             flexible,
             flexible and api.key != _API_VERSIONS,
+            api.name in _ALONE,
         )
 
     def encode(self, correlation_id: int, values: Values | None) -> list[Part]:
@@ -127,7 +136,7 @@ class Dispatcher:
         advertised = self._advertised or peer.local
         call = Call(self._broker, self._coordinator, version, client_id or "", peer, advertised)
         request = None if route.read is None else route.read(frame, position)
-        reply = Reply()
+        reply = Reply(alone=route.alone)
         try:
             if request is None:
                 answer = route.handle(call, frame, position)

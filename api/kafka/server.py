@@ -330,8 +330,11 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def _has_room(self) -> bool:
+        pending = self._pending
+        if pending and pending[-1].alone and not pending[-1].done:
+            return False
         is_sent = self._writable and (self._outbox is None or self._outbox.is_empty)
-        return is_sent and len(self._pending) < _UNDER_WAY_MAX
+        return is_sent and len(pending) < _UNDER_WAY_MAX
 
     def _adjust_reading(self) -> None:
         has_room = self._has_room

@@ -99,6 +99,25 @@ def test_requests_see_what_those_before_them_committed(wire: Wire, single: str) 
     assert seen == offsets
 
 
+def test_requests_see_the_topics_that_those_before_them_created(wire: Wire, single: str) -> None:
+    name = f"{single}-created"
+    topics = [{"name": name, "num_partitions": 1, "replication_factor": 1}]
+    create = encode_request("create_topics", 5, {"topics": topics, "timeout_ms": 30_000}, 1)
+    delete = encode_request("delete_topics", 4, {"topic_names": [name], "timeout_ms": 30_000}, 3)
+    wire.send(create + produce(name, 2, acks=1) + delete + produce(name, 4, acks=1))
+    codes = []
+    for api, version in (
+        ("create_topics", 5),
+        ("produce", 9),
+        ("delete_topics", 4),
+        ("produce", 9),
+    ):
+        _, answer = decode_response(api, version, wire.receive())
+        (one,) = answer.get("topics") or answer["responses"]
+        codes.append((one.get("partition_responses") or [one])[0]["error_code"])
+    assert codes == [0, 0, 0, 3]
+
+
 def test_frames_may_be_cut_anywhere(wire: Wire) -> None:
     wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in api_versions(1) + api_versions(2):
