@@ -234,6 +234,23 @@ def test_fetch(both: BothBrokers, filled: str, version: int) -> None:
             both.same("fetch", version, **fetch_fields(filled, 0, version, **session))
 
 
+def test_only_the_first_batch_of_a_fetch_exceeds_a_limit(both: BothBrokers) -> None:
+    topic, data = both.create_topic("large-batches", 3), batch()
+    for partition in range(3):
+        both.same("produce", 9, **produce_fields(topic, data, 9, partition=partition))
+
+    def same(max_bytes: int, partition_max_bytes: int) -> None:
+        fields = fetch_fields(topic, 0, 12, max_bytes=max_bytes)
+        (entry,) = fields["topics"][0]["partitions"]
+        entry["partition_max_bytes"] = partition_max_bytes
+        fields["topics"][0]["partitions"] = [{**entry, "partition": one} for one in range(3)]
+        both.same("fetch", 12, **fields)
+
+    for limit in (1, len(data) - 1, len(data), len(data) + 1, 2 * len(data), 3 * len(data) - 1):
+        same(limit, 2**20)
+        same(2**20, limit)
+
+
 @versions("list_offsets")
 def test_list_offsets(both: BothBrokers, filled: str, version: int) -> None:
     empty = {"partition_index": 1}

@@ -1,4 +1,4 @@
-"""Fetch, 4-18: whole stored batches, at least one, as they are on disk.
+"""Fetch, 4-18: whole stored batches, as they are on disk, at least one whatever the limits say.
 
 Sessions are declined (session id 0), so every request names all its partitions. From version 12
 on a partition without data has empty, not null, records; from 13 on topics go by id. A fetch
@@ -92,7 +92,10 @@ def _budget(call: Call, request: Any) -> int:
 
 
 def _room(budget: int, asked: _Asked, taken: int) -> int:
-    """Bytes to read for a partition; 0: nothing more, unless nothing was found yet."""
+    """Bytes to read for a partition; 0: nothing more, unless nothing was found yet.
+
+    Only the first batch of an answer may be larger than the room for it.
+    """
     left = budget - taken
     if left <= 0 and taken:
         return 0
@@ -107,10 +110,11 @@ def _read_now(call: Call, request: Any, asked: list[_Asked], answers: list[dict[
             answers.append(one.answer)
             continue
         room = _room(budget, one, taken)
+        fetched: Fetched[Part] | None = None
         try:
             if room:
                 fetched = one.partition.fetch_now(one.entry.fetch_offset, room)
-            else:
+            if fetched is None or (taken and fetched.size > room):
                 fetched = one.partition.nothing_at(one.entry.fetch_offset)
         except BlockingIOError:
             return False
@@ -138,10 +142,11 @@ async def _read_all(call: Call, request: Any, asked: list[_Asked]) -> list[dict[
             answers.append(one.answer)
             continue
         room = _room(budget, one, taken)
+        fetched: Fetched[Part] | None = None
         try:
             if room:
                 fetched = await one.partition.fetch(one.entry.fetch_offset, room)
-            else:
+            if fetched is None or (taken and fetched.size > room):
                 fetched = one.partition.nothing_at(one.entry.fetch_offset)
         except StorageError as error:
             answers.append(_error(one.entry, code_of(error)))
