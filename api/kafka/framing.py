@@ -14,7 +14,8 @@ from tidelog.storage.files import FileSlice
 _HTTP_STARTS = {b"GET ", b"HEAD", b"POST", b"PUT ", b"PATC", b"DELE", b"OPTI"}
 _LENGTH = struct.Struct(">i")
 _HEADER = struct.Struct(">hhih")
-_CORRELATION = struct.Struct(">i")
+_HEAD = struct.Struct(">ii")
+_FLEXIBLE_HEAD = struct.Struct(">iib")
 LENGTH_SIZE = 4
 HEADER_SIZE_MIN = _HEADER.size
 TAGS_MAX = 1000
@@ -75,7 +76,7 @@ def read_header(frame: Buffer) -> RequestHeader:
     if end > len(frame):
         raise ProtocolError("the client id does not fit the frame")
     try:
-        client_id = bytes(frame[_HEADER.size : end]).decode()
+        client_id = str(frame[_HEADER.size : end], "utf-8")
     except UnicodeDecodeError as error:
         raise ProtocolError("the client id is not UTF-8") from error
     return RequestHeader(api_key, version, correlation_id, client_id, end)
@@ -115,16 +116,15 @@ def read_varint(frame: Buffer, position: int) -> tuple[int, int]:
 
 def response_head(correlation_id: int, *, flexible: bool) -> bytearray:
     """Room for the length, and the response header; ``finish`` fills in the length."""
-    head = bytearray(LENGTH_SIZE)
-    head += _CORRELATION.pack(correlation_id)
-    if flexible:
-        head.append(0)
-    return head
+    return bytearray(
+        _FLEXIBLE_HEAD.pack(0, correlation_id, 0) if flexible else _HEAD.pack(0, correlation_id)
+    )
 
 
 def finish(parts: list[Part]) -> list[Part]:
     """Write the length into the first part; it counts all that follows it."""
     first = parts[0]
     assert isinstance(first, bytearray)
-    _LENGTH.pack_into(first, 0, sum(map(len, parts)) - LENGTH_SIZE)
+    size = len(first) if len(parts) == 1 else sum(map(len, parts))
+    _LENGTH.pack_into(first, 0, size - LENGTH_SIZE)
     return parts

@@ -93,7 +93,8 @@ class Outbox:
 
     def _send_bytes(self) -> None:
         """Give the transport what comes before the next slice."""
-        parts, run = self._parts, list[Buffer]()
+        parts = self._parts
+        run: list[Buffer] = []
         while parts and not isinstance(part := parts[0], FileSlice):
             run.append(part)
             parts.popleft()

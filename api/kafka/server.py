@@ -297,7 +297,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pending.append(reply)
         if not reply.done:
             reply.on_done(self._send_ready)
-        elif sum(map(len, reply.parts)) > _LARGE_REPLY_BYTES:
+        elif len(reply.parts) > 1 and sum(map(len, reply.parts)) > _LARGE_REPLY_BYTES:
             self._send_ready()
 
     def _send_ready(self) -> None:
