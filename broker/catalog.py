@@ -153,12 +153,14 @@ class Catalog:
 
     async def set_group_settings(self, name: str, settings: dict[str, str]) -> None:
         """Replace a group's overrides."""
-        await self._change("DELETE FROM group_settings WHERE name = ?", (name,))
-        if settings:
-            await self._change(
-                "INSERT INTO group_settings (name, settings) VALUES (?, ?)",
-                (name, json.dumps(settings)),
-            )
+        if not settings:
+            await self._change("DELETE FROM group_settings WHERE name = ?", (name,))
+            return
+        await self._change(
+            "INSERT INTO group_settings (name, settings) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET settings = excluded.settings",
+            (name, json.dumps(settings)),
+        )
 
     async def _change(self, sql: str, values: tuple[object, ...]) -> None:
         await self._run(lambda: self._query(sql, values))
