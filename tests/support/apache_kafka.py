@@ -8,7 +8,9 @@ program costs about a second: ``tools`` runs several in one.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import shutil
 import socket
@@ -23,6 +25,7 @@ import pytest
 
 _BESIDE = Path(__file__).resolve().parents[3] / "shared" / "kafka" / "kafka"
 _INT32 = struct.Struct(">i")
+_PORTS = 10_000, 30_000
 _TOOL_TIMEOUT_S = 120
 _FETCH_TIMEOUT_S = 600
 
@@ -171,15 +174,17 @@ def _find() -> ApacheKafka | str:
 
 
 def _two_free_ports() -> int:
-    """A free port whose successor is free as well: the script takes that for the controller."""
+    """A free port whose successor is free as well: the script takes that for the controller.
+
+    They lie below those that the system gives to connections, which would take one of them while
+    Java starts.
+    """
+    source = random.SystemRandom()
     while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
+        port = source.randrange(*_PORTS)
+        with socket.socket() as one, socket.socket() as two, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            two.bind(("127.0.0.1", port + 1))
             return port
 
 
