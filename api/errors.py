@@ -63,6 +63,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     broker.UnknownPartition: Answer(404, "unknown_partition", 3),
     broker.TopicExists: Answer(409, "topic_exists", 36),
     broker.InvalidTopicName: Answer(422, "invalid_topic_name", 17),
+    broker.InternalTopic: Answer(403, "internal_topic", 17),
     broker.InvalidPartitions: Answer(422, "invalid_partitions", 37),
     broker.InvalidReplicationFactor: Answer(422, "invalid_replication_factor", 38),
     broker.InvalidSetting: Answer(422, "invalid_setting", 40),

@@ -18,8 +18,8 @@ from tidelog.broker.catalog import Catalog, TopicRow
 from tidelog.broker.clock import Clock
 from tidelog.broker.compaction import Compaction
 from tidelog.broker.errors import (
+    InternalTopic,
     InvalidPartitions,
-    InvalidTopicName,
     ShuttingDown,
     TopicExists,
     UnknownTopic,
@@ -207,6 +207,17 @@ class Broker:
             raise UnknownTopicId(topic_id)
         return topic
 
+    def topic_to_change(self, key: str | uuid.UUID) -> Topic:
+        """The topic of a caller who means to write to it, delete from it or alter it.
+
+        This is the one place that keeps every door from the broker's own topics.
+        Raises UnknownTopic, UnknownTopicId, InternalTopic.
+        """
+        topic = self.topic(key) if isinstance(key, str) else self.topic_by_id(key)
+        if topic.internal:
+            raise InternalTopic(topic.name)
+        return topic
+
     async def get_or_create_topic(self, name: str) -> Topic:
         """Creates the topic where ``auto.create.topics.enable`` allows, else UnknownTopic."""
         topic = self._topics.get(name)
@@ -230,7 +241,8 @@ class Broker:
     ) -> Topic:
         """A new topic, durable when this returns; with ``validate_only`` one without logs.
 
-        Raises InvalidTopicName, TopicExists, InvalidPartitions, InvalidSetting, DiskFull.
+        Raises InvalidTopicName, TopicExists, InternalTopic unless ``internal``,
+        InvalidPartitions, InvalidSetting, DiskFull.
         """
         async with self._changing:
             self._check_open()
@@ -238,7 +250,7 @@ class Broker:
             if name in self._topics:
                 raise TopicExists(name)
             if name in INTERNAL_TOPICS and not internal:
-                raise InvalidTopicName(name, "the broker makes it when the first group needs it")
+                raise InternalTopic(name)
             count = self.settings["num.partitions"] if partitions is None else partitions
             if not 1 <= count <= PARTITIONS_MAX:
                 raise InvalidPartitions(
@@ -261,10 +273,13 @@ class Broker:
             return self._add(self._topic(name, topic_id, topic_settings, logs))
 
     async def add_partitions(self, name: str, count: int, *, validate_only: bool = False) -> Topic:
-        """Raise the partition count to ``count``. Raises UnknownTopic, InvalidPartitions."""
+        """Raise the partition count to ``count``.
+
+        Raises UnknownTopic, InternalTopic, InvalidPartitions.
+        """
         async with self._changing:
             self._check_open()
-            topic = self.topic(name)
+            topic = self.topic_to_change(name)
             now = len(topic.partitions)
             if not now < count <= PARTITIONS_MAX:
                 raise InvalidPartitions(
@@ -285,10 +300,10 @@ class Broker:
     async def alter_topic(
         self, name: str, changes: dict[str, str | None], *, validate_only: bool = False
     ) -> Topic:
-        """Change settings; None resets one. Raises UnknownTopic, InvalidSetting."""
+        """Change settings; None resets one. Raises UnknownTopic, InternalTopic, InvalidSetting."""
         async with self._changing:
             self._check_open()
-            topic = self.topic(name)
+            topic = self.topic_to_change(name)
             overrides = dict(topic.settings.overrides)
             for setting, value in changes.items():
                 if value is None:
@@ -302,10 +317,10 @@ class Broker:
             return topic
 
     async def delete_topic(self, name: str) -> None:
-        """Gone for everyone at once; its files follow. Raises UnknownTopic."""
+        """Gone for everyone at once; its files follow. Raises UnknownTopic, InternalTopic."""
         async with self._changing:
             self._check_open()
-            topic = self.topic(name)
+            topic = self.topic_to_change(name)
             await self.catalog.mark_deleting(topic.id)
             del self._topics[name], self._by_id[topic.id]
             self.topics_version += 1

@@ -57,6 +57,14 @@ class InvalidTopicName(BrokerError):
         self.reason = reason
 
 
+class InternalTopic(BrokerError):
+    """The broker alone writes, changes and deletes its own topics; everyone may read them."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"topic {topic!r} belongs to the broker: it can be read, not changed")
+        self.topic = topic
+
+
 class InvalidPartitions(BrokerError):
     """A number of partitions that a topic cannot have."""
 

@@ -53,7 +53,7 @@ async def _alter(
             await call.coordinator.alter_settings(name, changes, validate_only=validate_only)
         else:
             check_topic_name(name)
-            changes = changes_of(call.broker.topic(name).settings, resource)
+            changes = changes_of(call.broker.topic_to_change(name).settings, resource)
             await call.broker.alter_topic(name, changes, validate_only=validate_only)
     except Exception as error:
         return code_of(error), str(error)

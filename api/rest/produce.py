@@ -54,7 +54,7 @@ class Produce:
 
     async def __call__(self, request: Request, send: Send, topic_name: str) -> None:
         """Raises ApiError, broker and storage errors before anything is sent."""
-        topic = self._broker.topic(topic_name)
+        topic = self._broker.topic_to_change(topic_name)
         kind = request.content_type
         if kind == NDJSON:
             await _NdjsonProduce(self, topic, request, send).run()

@@ -51,7 +51,7 @@ def routes(context: RestContext) -> APIRouter:
         now_ms = broker.clock.now_ms()
         dry_run = body is not None and body.dry_run
         work = broker.housekeeping.plan if dry_run else broker.housekeeping.retain
-        found = broker.topic(topic)
+        found = broker.topic(topic) if dry_run else broker.topic_to_change(topic)
         return await _retention(context, found, now_ms, dry_run, await work(found, now_ms))
 
     @router.delete("/partitions/{partition}/records", responses=errors(404, 416, 507))
@@ -63,7 +63,7 @@ def routes(context: RestContext) -> APIRouter:
         ],
     ) -> DeletedRecords:
         """Delete the records before an offset."""
-        found = broker.topic(topic).partition(partition)
+        found = broker.topic_to_change(topic).partition(partition)
         start_offset = await found.delete_records(before_offset)
         return DeletedRecords(partition=partition, start_offset=start_offset)
 

@@ -85,13 +85,11 @@ def routes(context: RestContext) -> APIRouter:
         """Change settings (null resets one), raise the partition count."""
         return _describe(await _alter(broker, topic, body))
 
-    @router.delete("/{topic}", status_code=204, responses=errors(403, 404))
+    @router.delete("/{topic}", status_code=204, responses=errors(404))
     async def delete_topic(topic: str) -> Response:
         """Delete the topic and its records."""
         if not broker.settings["delete.topic.enable"]:
             raise ApiError(403, "deletion_disabled", "delete.topic.enable is false")
-        if broker.topic(topic).internal:
-            raise ApiError(403, "internal_topic", f"topic {topic!r} belongs to the broker")
         await broker.delete_topic(topic)
         return Response(status_code=204)
 
@@ -122,7 +120,7 @@ def routes(context: RestContext) -> APIRouter:
 
 async def _alter(broker: Broker, name: str, body: AlterTopic) -> Topic:
     """Check everything before anything is changed."""
-    topic = broker.topic(name)
+    topic = broker.topic_to_change(name)
     changes = {
         setting: None if value is None else setting_text(value)
         for setting, value in body.settings.items()

@@ -10,6 +10,7 @@ import pytest
 from tidelog.broker.broker import Broker
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import (
+    InternalTopic,
     InvalidPartitions,
     InvalidSetting,
     InvalidTopicName,
@@ -57,11 +58,22 @@ async def consume(partition: Partition, offset: int = 0) -> list[Record]:
 
 
 async def test_the_topic_of_committed_offsets_is_the_brokers_own(broker: Broker) -> None:
-    with pytest.raises(InvalidTopicName):
+    with pytest.raises(InternalTopic):
         await broker.create_topic("__consumer_offsets")
     with pytest.raises(UnknownTopic):
         await broker.get_or_create_topic("__consumer_offsets")
-    assert (await broker.create_topic("__consumer_offsets", internal=True)).internal
+    topic = await broker.create_topic("__consumer_offsets", internal=True)
+    assert topic.internal
+    for key in (topic.name, topic.id):
+        with pytest.raises(InternalTopic):
+            broker.topic_to_change(key)
+    for change in (
+        broker.alter_topic(topic.name, {"retention.ms": "1"}),
+        broker.add_partitions(topic.name, 9),
+        broker.delete_topic(topic.name),
+    ):
+        with pytest.raises(InternalTopic):
+            await change
     assert not (await broker.get_or_create_topic("__heartbeat")).internal
 
 

@@ -28,7 +28,7 @@ async def handle(call: Call, request: Any) -> Values:
 
 async def _raise(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]:
     try:
-        present = len(call.broker.topic(asked.name).partitions)
+        present = len(call.broker.topic_to_change(asked.name).partitions)
         if asked.assignments is not None and (
             len(asked.assignments) != asked.count - present
             or any(tuple(one.broker_ids) != (call.broker.node_id,) for one in asked.assignments)

@@ -7,7 +7,6 @@ from typing import Any
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
-from tidelog.broker.errors import InvalidTopicName
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -22,10 +21,7 @@ async def handle(call: Call, request: Any) -> Values:
 async def _delete(call: Call, topic: str, entry: Any) -> dict[str, Any]:
     index = {"partition_index": entry.partition_index}
     try:
-        found = call.broker.topic(topic)
-        if found.internal:
-            raise InvalidTopicName(topic, "it belongs to the broker")
-        partition = found.partition(entry.partition_index)
+        partition = call.broker.topic_to_change(topic).partition(entry.partition_index)
         low_watermark = await partition.delete_records(entry.offset)
     except Exception as error:
         return {**index, "low_watermark": -1, "error_code": code_of(error)}

@@ -12,7 +12,7 @@ from typing import Any
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
-from tidelog.broker.errors import BrokerError, InvalidTopicName
+from tidelog.broker.errors import BrokerError
 from tidelog.broker.topic import Topic
 
 _INVALID_REQUEST, _TOPIC_DELETION_DISABLED = 42, 73
@@ -54,8 +54,6 @@ async def _delete(
     try:
         topic = _look_up(call, name, topic_id)
         answer = {"name": topic.name, "topic_id": topic.id}
-        if topic.internal:
-            raise InvalidTopicName(topic.name, "it belongs to the broker")
         await call.broker.delete_topic(topic.name)
     except Exception as error:
         return {**answer, "error_code": code_of(error), "error_message": str(error)}

@@ -17,9 +17,7 @@ from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.framing import ELEMENTS_MAX, ProtocolError, read_varint, skip_tags
 from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
 from tidelog.api.kafka.peer import Call
-from tidelog.broker.errors import InvalidTopicName
 from tidelog.broker.partition import Partition
-from tidelog.broker.topic import Topic
 from tidelog.storage.errors import (
     BatchTooLarge,
     CorruptBatch,
@@ -193,7 +191,7 @@ def _append(
 ) -> dict[str, Any]:
     start_offset = -1
     try:
-        partition = _topic_of(call, place).partition(place.partition)
+        partition = call.broker.topic_to_change(place.topic).partition(place.partition)
         header = _check(place.records, call.version)
         if header.is_transactional:
             return _refusal(place, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
@@ -212,15 +210,6 @@ def _append(
     }
     waits.append((answer, partition, result.last_offset + 1))
     return answer
-
-
-def _topic_of(call: Call, place: Place) -> Topic:
-    if isinstance(place.topic, uuid.UUID):
-        return call.broker.topic_by_id(place.topic)
-    topic = call.broker.topic(place.topic)
-    if topic.internal:
-        raise InvalidTopicName(topic.name, "it belongs to the broker")
-    return topic
 
 
 def _check(records: memoryview, version: int) -> BatchHeader:
