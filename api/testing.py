@@ -93,7 +93,7 @@ class TidelogBroker:
     def _command(self) -> list[str]:
         settings = [f"--set={name}={_text(value)}" for name, value in self._settings.items()]
         return [
-            *(sys.executable, "-m", "tidelog.api.cli", "serve", "--until-eof"),
+            *(sys.executable, "-P", "-m", "tidelog.api.cli", "serve", "--until-eof"),
             *("--data-dir", str(self.data_dir), "--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0"),
             *settings,
         ]

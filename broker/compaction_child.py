@@ -1,4 +1,4 @@
-"""The process that compacts: ``python -m tidelog.broker.compaction_child BYTES_PER_SECOND``.
+"""The process that compacts; ``compaction_process`` starts it, with the bytes it may move a second.
 
 Reads jobs from its standard input, one JSON object a line, and answers each with lines on its
 standard output: ``{"cleaned": [...]}`` for every new segment, then ``{"cleaned_offset": n}``, or
@@ -68,7 +68,3 @@ def main() -> None:
             _answer(error=str(error))
         else:
             _answer(cleaned_offset=cleaner.cleaned_offset)
-
-
-if __name__ == "__main__":
-    main()

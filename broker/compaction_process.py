@@ -14,7 +14,17 @@ from collections.abc import AsyncIterator
 from tidelog.storage.cleaned_segment import Cleaned
 from tidelog.storage.cleaner import CleaningJob
 
-_MODULE = "tidelog.broker.compaction_child"
+_START = """
+import sys
+try:
+    from tidelog.broker.compaction_child import main
+except ImportError:
+    sys.path += sys.argv[2:]
+    from tidelog.broker.compaction_child import main
+main()
+"""
+"""Our own import path counts only where Python by itself does not find us: it may begin with the
+working directory, whose modules are not ours to run."""
 
 
 class CompactionFailed(Exception):
@@ -71,8 +81,17 @@ class CompactionProcess:
     async def _start(self) -> asyncio.subprocess.Process:
         # A session of its own: an interrupt at the terminal is the broker's to handle.
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _MODULE, str(self._bytes_per_second)),
+            *(sys.executable, _flags(), "-c", _START),
+            *(str(self._bytes_per_second), *filter(None, sys.path)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
+
+
+def _flags() -> str:
+    """``-P`` keeps the working directory out; the others are those that we were started with.
+
+    ``PYTHONPATH`` and its like mean to the child what they mean to us.
+    """
+    return "-P" + "E" * sys.flags.ignore_environment + "s" * sys.flags.no_user_site

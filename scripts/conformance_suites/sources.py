@@ -17,7 +17,7 @@ def python_source(requirement: str, cache: Path) -> Path:
     def download(directory: Path) -> None:
         subprocess.run(
             [
-                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *(sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps"),
                 *("--disable-pip-version-check", "--no-binary", ":all:"),
                 *("--no-build-isolation", "--dest", str(directory), requirement),
             ],
@@ -48,7 +48,7 @@ def virtual_environment(name: str, requirements: list[str], cache: Path) -> Path
     wanted = "\n".join(requirements)
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(directory, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
+        subprocess.run([sys.executable, "-P", "-m", "venv", str(directory)], check=True)
         subprocess.run(
             [
                 *(str(python), "-m", "pip", "install", "--quiet"),
