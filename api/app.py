@@ -111,6 +111,8 @@ class App:
             )
         for stray in self.broker.strays:
             _log.warning("a directory that no topic has was set aside as %s", stray)
+        for problem in self.broker.unfinished:
+            _log.warning("left as it is: %s", problem)
 
     async def stop(self) -> None:
         """End waits, finish requests, close everything. Raises what kept a log from closing."""

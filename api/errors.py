@@ -55,6 +55,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     storage.OutOfOrderSequence: Answer(409, "out_of_order_sequence", 45),
     storage.InvalidProducerEpoch: Answer(409, "producer_fenced", 47),
     storage.DiskFull: Answer(507, "disk_full", 56),
+    storage.TooManyOpenFiles: Answer(503, "too_many_open_files", 56),
+    storage.DiskFailed: Answer(503, "disk_failed", 56),
     storage.WritesStopped: Answer(503, "writes_stopped", 56),
     storage.DirectoryInUse: Answer(503, "directory_in_use", 56),
     storage.DirectoryUnreadable: Answer(503, "directory_unreadable", 56),

@@ -17,6 +17,7 @@ from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.catalog import Catalog, TopicRow
 from tidelog.broker.clock import Clock
 from tidelog.broker.compaction import Compaction
+from tidelog.broker.deletions import Deletions
 from tidelog.broker.errors import (
     InternalTopic,
     InvalidPartitions,
@@ -79,6 +80,7 @@ class Broker:
         self.started_ms = self.clock.monotonic_ms()
         self.progress = Progress(0, 0)
         self.strays: list[str] = []
+        self.unfinished: list[str] = []
         allow_open_files(_OPEN_FILES)
         self.store = LogStore(data_dir, disk or Disk(), settings["node.id"], self.clock)
         self.node_id = self.store.directory.node_id
@@ -100,6 +102,7 @@ class Broker:
         self.topics_version = 0
         """Rises whenever a topic comes, goes or gets partitions."""
         self._changing = asyncio.Lock()
+        self._deletions = Deletions(self.store)
         self._producer_ids: range = range(0)
         self.housekeeping = Housekeeping(self)
         self.compaction = Compaction(self)
@@ -129,7 +132,9 @@ class Broker:
             path = join(self.data_dir, file_names.CATALOG)
             self._catalog = await Catalog.open(path)
             rows = await self._catalog.topics()
-            await self._finish_deletions([row for row in rows if row.deleting])
+            for row in rows:
+                if row.deleting:
+                    await self._deletions.finish(row, self._catalog)
             rows = [row for row in rows if not row.deleting]
             await self.store.in_thread(lambda: self._open_topics(rows))
         except BaseException:
@@ -140,14 +145,9 @@ class Broker:
         self.housekeeping.start()
         self.compaction.start()
 
-    async def _finish_deletions(self, rows: list[TopicRow]) -> None:
-        for row in rows:
-            await self._remove_files(row.name, row.partitions)
-            await self.catalog.forget_topic(row.id)
-
     def _open_topics(self, rows: list[TopicRow]) -> None:
         known = {(row.name, partition) for row in rows for partition in range(row.partitions)}
-        self.strays = self.store.tidy(known)
+        self.strays, self.unfinished = self.store.tidy(known)
         self.progress = Progress(0, len(known))
         for row in rows:
             settings = TopicSettings(row.settings, self.settings)
@@ -260,6 +260,7 @@ class Broker:
             topic_id = uuid.uuid4()
             if validate_only:
                 return Topic(name, topic_id, topic_settings, [])
+            await self._deletions.make_way(name, self.catalog)
             log_settings = topic_settings.log_settings()
             logs = await self.store.in_thread(
                 lambda: self.store.create(name, range(count), topic_id, log_settings)
@@ -268,7 +269,7 @@ class Broker:
             try:
                 await self.catalog.create_topic(row)
             except BaseException:
-                await self._remove_files(name, count)
+                await self._deletions.finish(row, self.catalog)
                 raise
             return self._add(self._topic(name, topic_id, topic_settings, logs))
 
@@ -327,16 +328,9 @@ class Broker:
             for partition in topic.partitions:
                 partition.delete()
             self.cache.forget_topic(name)
-            paths = await self._remove_files(name, len(topic.partitions))
-            await self.catalog.forget_topic(topic.id)
+            row = TopicRow(name, topic.id, len(topic.partitions), {}, True)
+            paths = await self._deletions.finish(row, self.catalog)
             self.store.remove_later(paths, topic.settings["file.delete.delay.ms"])
-
-    async def _remove_files(self, name: str, partitions: int) -> list[str]:
-        self.store.forget(name)
-        await self.store.save_start_offsets()
-        await self.store.save_recovery_points()
-        await self.store.save_cleaned_offsets()
-        return await self.store.in_thread(lambda: self.store.retire(name, range(partitions)))
 
     def _topic(
         self, name: str, topic_id: uuid.UUID, settings: TopicSettings, logs: list[Log]

@@ -7,16 +7,23 @@ loop never does and two writers of one checkpoint cannot cross.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tidelog.broker.clock import Clock
 from tidelog.storage import file_names
 from tidelog.storage.data_directory import DataDirectory
-from tidelog.storage.file_names import parse_partition_directory_name, partition_directory_name
-from tidelog.storage.files import Disk, join
+from tidelog.storage.file_names import (
+    is_set_aside,
+    parse_partition_directory_name,
+    partition_directory_name,
+    set_aside_directory_name,
+)
+from tidelog.storage.files import Disk, join, reason_of
 from tidelog.storage.log import Log, LogPlace
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.open_segments import OpenSegments
@@ -25,7 +32,21 @@ from tidelog.storage.recovery import create_log, open_log
 T = TypeVar("T")
 
 _SAVE_DELAY_S = 1.0
-_STRAY = "-stray"
+_log = logging.getLogger("tidelog.store")
+
+
+class Tidied(NamedTuple):
+    """The new names of directories that were set aside, and what could not be done, in words."""
+
+    strays: list[str]
+    unfinished: list[str]
+
+
+class Retired(NamedTuple):
+    """The new paths of a deleted topic's directories, and why others stayed, in words."""
+
+    paths: list[str]
+    unfinished: list[str]
 
 
 class LogStore:
@@ -39,7 +60,7 @@ class LogStore:
         self._opened = OpenSegments()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._saving: asyncio.TimerHandle | None = None
-        self._removals: list[asyncio.TimerHandle] = []
+        self._removals: set[asyncio.Handle] = set()
         self._failure: BaseException | None = None
 
     @property
@@ -69,15 +90,24 @@ class LogStore:
     def create(
         self, topic: str, partitions: Iterable[int], topic_id: uuid.UUID, settings: LogSettings
     ) -> list[Log]:
-        """New logs, all of them durable, or none. Raises DiskFull."""
+        """New logs, all of them durable, or none. Raises DiskFull.
+
+        A directory in their way, which no topic has, is set aside.
+        """
         places = [self._place(topic, partition) for partition in partitions]
         disk = self.directory.disk
+        for place in places:
+            if disk.is_directory(place.directory):
+                name = partition_directory_name(topic, place.partition)
+                away = self._set_aside(name, topic, place.partition, file_names.STRAY_DIRECTORY)
+                _log.warning("a directory in the way of a new log was set aside as %s", away)
         try:
             created = [create_log(place, topic_id, settings) for place in places]
             disk.sync_directory(self.directory.path)
         except BaseException:
             for place in places:
-                disk.remove_directory(place.directory)
+                with contextlib.suppress(OSError):
+                    disk.remove_directory(place.directory)
             raise
         for log in created:
             self.logs[topic, log.place.partition] = log
@@ -87,36 +117,50 @@ class LogStore:
         path = join(self.directory.path, partition_directory_name(topic, partition))
         return LogPlace(self.directory.disk, path, topic, partition, self._opened)
 
-    def tidy(self, known: set[tuple[str, int]]) -> list[str]:
+    def tidy(self, known: set[tuple[str, int]]) -> Tidied:
         """Finish interrupted deletions and set aside directories that no topic has.
 
         An interrupted creation leaves such a directory, and so does somebody else's; it is
-        renamed, not removed. Returns the new names.
+        renamed, not removed. What cannot be done is left as it is.
         """
         disk, path = self.directory.disk, self.directory.path
-        strays = []
+        tidied = Tidied([], [])
         for name in disk.names(path):
-            if name.endswith(file_names.DELETED_DIRECTORY):
-                disk.remove_directory(join(path, name))
-                continue
-            partition = parse_partition_directory_name(name)
-            if partition and partition not in known and disk.is_directory(join(path, name)):
-                stray = f"{name}.{uuid.uuid4().hex}{_STRAY}"
-                disk.rename(join(path, name), join(path, stray))
-                strays.append(stray)
-        return strays
+            try:
+                if is_set_aside(name, file_names.DELETED_DIRECTORY):
+                    disk.remove_directory(join(path, name))
+                    continue
+                partition = parse_partition_directory_name(name)
+                if partition and partition not in known and disk.is_directory(join(path, name)):
+                    stray = self._set_aside(name, *partition, file_names.STRAY_DIRECTORY)
+                    tidied.strays.append(stray)
+            except OSError as error:
+                tidied.unfinished.append(f"{name} could not be taken away: {reason_of(error)}")
+        return tidied
 
-    def retire(self, topic: str, partitions: Iterable[int]) -> list[str]:
-        """Take the directories of a deleted topic out of the way; their new paths."""
-        disk, paths = self.directory.disk, []
+    def retire(self, topic: str, partitions: Iterable[int]) -> Retired:
+        """Take the directories of a deleted topic out of the way."""
+        retired = Retired([], [])
         for partition in partitions:
-            path = self._place(topic, partition).directory
-            if disk.is_directory(path):
-                away = f"{path}.{uuid.uuid4().hex}{file_names.DELETED_DIRECTORY}"
-                disk.rename(path, away)
-                paths.append(away)
-        disk.sync_directory(self.directory.path)
-        return paths
+            name = partition_directory_name(topic, partition)
+            try:
+                if self.directory.disk.is_directory(join(self.directory.path, name)):
+                    away = self._set_aside(name, topic, partition, file_names.DELETED_DIRECTORY)
+                    retired.paths.append(join(self.directory.path, away))
+            except OSError as error:
+                retired.unfinished.append(f"{name} could not be taken away: {reason_of(error)}")
+        try:
+            self.directory.disk.sync_directory(self.directory.path)
+        except OSError as error:
+            retired.unfinished.append(f"{self.directory.path}: {reason_of(error)}")
+        return retired
+
+    def _set_aside(self, name: str, topic: str, partition: int, suffix: str) -> str:
+        """Rename a partition's directory; the new name. Raises OSError."""
+        away = set_aside_directory_name(topic, partition, uuid.uuid4().hex, suffix)
+        path = self.directory.path
+        self.directory.disk.rename(join(path, name), join(path, away))
+        return away
 
     # Checkpoints
 
@@ -142,6 +186,12 @@ class LogStore:
         points = self._recovery_points()
         await self.in_thread(lambda: self.directory.save_recovery_points(points))
 
+    async def save_checkpoints(self) -> None:
+        """Write all of them now, so that they hold nothing of logs that were forgotten."""
+        await self.save_start_offsets()
+        await self.save_recovery_points()
+        await self.save_cleaned_offsets()
+
     def forget(self, topic: str) -> None:
         """Leave a deleted topic's logs out of the checkpoints."""
         for key in [key for key in self.logs if key[0] == topic]:
@@ -165,17 +215,27 @@ class LogStore:
 
     def remove_later(self, paths: list[str], delay_ms: int) -> None:
         """Remove files after a delay, so that readers that hold them can finish."""
-        if paths:
-            loop = asyncio.get_running_loop()
-            self._removals.append(loop.call_later(delay_ms / 1000, self._remove, paths))
+        if not paths:
+            return
 
-    def _remove(self, paths: list[str]) -> None:
-        now = asyncio.get_running_loop().time()
-        self._removals = [timer for timer in self._removals if timer.when() > now]
+        def remove() -> None:
+            self._removals.discard(timer)
+            for path in paths:
+                self._thread.submit(self._remove, path)
+
+        # Without a delay uvloop's timer is a handle that knows no time.
+        timer: asyncio.Handle = asyncio.get_running_loop().call_later(delay_ms / 1000, remove)
+        self._removals.add(timer)
+
+    def _remove(self, path: str) -> None:
         disk = self.directory.disk
-        for path in paths:
-            directory = path.endswith(file_names.DELETED_DIRECTORY)
-            self._thread.submit(disk.remove_directory if directory else disk.remove, path)
+        try:
+            if path.endswith(file_names.DELETED_DIRECTORY):
+                disk.remove_directory(path)
+            else:
+                disk.remove(path)
+        except OSError as error:
+            _log.error("%s could not be removed: %s", path, reason_of(error))
 
     # Closing
 

@@ -111,9 +111,30 @@ class InvalidProducerEpoch(StorageError):
 class DiskFull(StorageError):
     """A write did not fit; the file was put back as it was."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"no space left to write {path}")
+    def __init__(self, path: str, reason: str = "No space left on device") -> None:
+        super().__init__(f"{path} cannot be written: {reason}")
         self.path = path
+        self.reason = reason
+
+
+class TooManyOpenFiles(StorageError):
+    """A file could not be opened because this process, or the system, has as many as it may."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} cannot be opened: too many files are open; "
+            "the limit of open files (ulimit -n) may be raised"
+        )
+        self.path = path
+
+
+class DiskFailed(StorageError):
+    """The operating system refused to read or change something; the reason is its own word."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 class WritesStopped(StorageError):

@@ -3,9 +3,12 @@
 Names are Apache Kafka's (``LogFileUtils.java``), so that its tools find their way::
 
     DATA/<topic>-<partition>/00000000000000000042.log  .index  .timeindex  .snapshot
+    DATA/<topic>-<partition>.<32 hexadecimal digits>-delete/    and  -stray/  (``LocalLog.java``)
 """
 
 from __future__ import annotations
+
+import re
 
 LOG = ".log"
 OFFSET_INDEX = ".index"
@@ -16,6 +19,12 @@ CLEANED = ".cleaned"
 SWAP = ".swap"
 CUT = ".cut"
 DELETED_DIRECTORY = "-delete"
+STRAY_DIRECTORY = "-stray"
+
+NAME_MAX = 255
+"""Bytes of a name on every file system in use; those of topics are ASCII."""
+
+_SET_ASIDE = re.compile(r".*-\d+\.[0-9a-f]{32}(-delete|-stray)", re.ASCII | re.DOTALL)
 
 META_PROPERTIES = "meta.properties"
 CATALOG = "catalog.sqlite"
@@ -52,3 +61,18 @@ def parse_partition_directory_name(name: str) -> tuple[str, int] | None:
     if not dash or not topic or not partition.isdecimal():
         return None
     return topic, int(partition)
+
+
+def set_aside_directory_name(topic: str, partition: int, unique: str, suffix: str) -> str:
+    """Another name for a partition's directory; a long topic's name is cut, as Kafka does.
+
+    ``unique`` are 32 hexadecimal digits.
+    """
+    ending = f"-{partition}.{unique}{suffix}"
+    return topic[: NAME_MAX - len(ending)] + ending
+
+
+def is_set_aside(name: str, suffix: str) -> bool:
+    """Whether a directory's name is one that ``set_aside_directory_name`` makes."""
+    matched = _SET_ASIDE.fullmatch(name)
+    return matched is not None and matched[1] == suffix

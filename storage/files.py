@@ -17,12 +17,21 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tidelog.storage.errors import DirectoryInUse, DirectoryUnreadable, DiskFull, WritesStopped
+from tidelog.storage.errors import (
+    DirectoryInUse,
+    DirectoryUnreadable,
+    DiskFailed,
+    DiskFull,
+    StorageError,
+    TooManyOpenFiles,
+    WritesStopped,
+)
 
 Buffer = bytes | bytearray | memoryview
 WritableBuffer = bytearray | memoryview
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _PROBE_BYTES = 128 * 1024
 """The page cache is asked for a byte of each so many: it takes in and drops neighbours together."""
@@ -58,7 +67,7 @@ class File:
         except OSError as error:
             self._undo_append(error)
             if error.errno in _NO_SPACE:
-                raise DiskFull(self.path) from error
+                raise refused(error, self.path) from error
             raise WritesStopped(f"{self.path}: {error.strerror}") from error
         self.size += written
 
@@ -158,7 +167,7 @@ class Disk:
             return File(path, os.open(path, flags, 0o644))
         except OSError as error:
             if error.errno in _NO_SPACE:
-                raise DiskFull(path) from error
+                raise refused(error, path) from error
             raise
 
     def exists(self, path: str) -> bool:
@@ -233,7 +242,7 @@ class Disk:
                 file.write(data)
         except OSError as error:
             if error.errno in _NO_SPACE:
-                raise DiskFull(path) from error
+                raise refused(error, path) from error
             raise
 
     def write_atomically(self, path: str, data: Buffer) -> None:
@@ -253,7 +262,7 @@ class Disk:
         except OSError as error:
             self.remove(temporary)
             if error.errno in _NO_SPACE:
-                raise DiskFull(path) from error
+                raise refused(error, path) from error
             raise
         self.rename(temporary, path)
         self.sync_directory(os.path.dirname(path))
@@ -296,6 +305,20 @@ def join(*parts: str) -> str:
     return os.path.join(*parts)
 
 
+def reason_of(error: OSError) -> str:
+    """What the operating system says of an error, without its number and the path."""
+    return error.strerror or str(error)
+
+
+def refused(error: OSError, path: str) -> StorageError:
+    """What an error of the operating system at ``path`` means."""
+    if error.errno in _NO_SPACE:
+        return DiskFull(path, reason_of(error))
+    if error.errno in _NO_DESCRIPTOR:
+        return TooManyOpenFiles(path)
+    return DiskFailed(path, reason_of(error))
+
+
 def allow_open_files(wanted: int) -> int:
     """Raise this process's limit of open files towards ``wanted``; the limit now in force."""
     import resource
@@ -318,4 +341,6 @@ __all__: Sequence[str] = (
     "Space",
     "allow_open_files",
     "join",
+    "reason_of",
+    "refused",
 )
