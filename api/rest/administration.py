@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.http import Receive, Scope, Send
+from tidelog.api.rest.http import Message, Receive, Request, Scope, Send
 
 
 class Administration:
@@ -24,7 +24,23 @@ class Administration:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is None:
             await self._build()
+        if any(name == b"content-encoding" for name, _ in scope["headers"]):
+            receive = await self._decoded(scope, receive)
         await self._app(scope, receive, send)
+
+    async def _decoded(self, scope: Scope, receive: Receive) -> Receive:
+        """A ``receive`` that gives the body before its codings. Raises ApiError."""
+        limit = self._context.broker.settings["http.max.body.bytes"]
+        body: bytes | None = await Request(scope, receive, limit).body()
+
+        async def decoded() -> Message:
+            nonlocal body
+            if body is None:
+                return await receive()
+            whole, body = body, None
+            return {"type": "http.request", "body": whole, "more_body": False}
+
+        return decoded
 
     async def _build(self) -> None:
         """In a thread, so that clients of the hot routes do not wait for it."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from tidelog.api.errors import ApiError
-from tidelog.storage.compression import decompress
-from tidelog.storage.errors import CorruptBatch, DecompressionTooLarge
+from tidelog.api.rest.content_coding import GZIP_CODING, Gunzip, codings_of, decode
+from tidelog.storage.errors import DecompressionTooLarge
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,7 +21,6 @@ NDJSON = b"application/x-ndjson"
 EVENT_STREAM = b"text/event-stream"
 OCTET_STREAM = b"application/octet-stream"
 
-_GZIP, _ZSTD = 1, 4
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -33,7 +32,8 @@ class Request:
     """One HTTP request; headers have lower-case names."""
 
     def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._lines: list[tuple[bytes, bytes]] = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(self._lines)
         self.method: str = scope["method"]
         self.query_string: bytes = scope["query_string"]
         self._receive = receive
@@ -61,6 +61,12 @@ class Request:
         """The media type of the body, without parameters, in lower case."""
         return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
+    def lines(self, name: bytes) -> list[bytes]:
+        """What every line of a header says, in order."""
+        if name not in self.headers:
+            return []
+        return [value for other, value in self._lines if other == name]
+
     async def body(self) -> bytes:
         """The whole body, decoded. Raises ApiError where it is too large or not decodable."""
         limit = self._body_limit
@@ -75,8 +81,17 @@ class Request:
             body = await self._rest(body, limit)
         if len(body) > limit:
             raise too_large(limit)
-        encoding = self.headers.get(b"content-encoding")
-        return body if encoding is None else _decode(encoding, body, limit)
+        codings = self._codings()
+        if not codings:
+            return body
+        try:
+            return await decode(codings, body, limit)
+        except DecompressionTooLarge:
+            raise too_large(limit) from None
+
+    def _codings(self) -> list[str]:
+        lines = self.lines(b"content-encoding")
+        return codings_of(lines) if lines else []
 
     async def _rest(self, body: bytes, limit: int) -> bytes:
         parts, size = [body], len(body)
@@ -97,56 +112,27 @@ class Request:
             yield message.get("body", b"")
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body piece by piece, decoded; zstd is read whole within the body limit."""
-        encoding = self.headers.get(b"content-encoding", b"identity").strip().lower()
-        if encoding == b"zstd":
+        """The body piece by piece, decoded; gzip alone is, others whole within the body limit."""
+        codings = self._codings()
+        if codings and codings != [GZIP_CODING]:
             yield await self.body()
             return
-        if encoding not in (b"identity", b"gzip"):
-            raise _unknown_encoding(encoding)
-        inflater = zlib.decompressobj(31) if encoding == b"gzip" else None
+        gunzip = Gunzip() if codings else None
         async for part in self._parts():
-            if inflater is None:
+            if gunzip is None:
                 yield part
                 continue
-            while part:
-                try:
-                    yield inflater.decompress(part, 1024 * 1024)
-                except zlib.error as error:
-                    raise _not_decodable("gzip", str(error)) from error
-                part = inflater.unconsumed_tail
-        if inflater is not None and not inflater.eof:
-            raise _not_decodable("gzip", "the data ends too early")
+            for piece in gunzip.feed(part):
+                yield piece
+                # A reader that finds no line in it does not wait, and small is what comes in.
+                await asyncio.sleep(0)
+        if gunzip is not None:
+            gunzip.end()
 
     async def disconnected(self) -> None:
         """Return when the client has gone away."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
-
-
-def _decode(encoding: bytes, body: bytes, limit: int) -> bytes:
-    name = encoding.strip().lower()
-    if name == b"identity":
-        return body
-    codec = {b"gzip": _GZIP, b"zstd": _ZSTD}.get(name)
-    if codec is None:
-        raise _unknown_encoding(name)
-    try:
-        return bytes(decompress(codec, body, limit))
-    except DecompressionTooLarge:
-        raise too_large(limit) from None
-    except CorruptBatch as error:
-        raise _not_decodable(name.decode(), error.reason) from error
-
-
-def _unknown_encoding(encoding: bytes) -> ApiError:
-    name = encoding.decode("latin-1")
-    message = f"content encoding {name!r} is not supported; gzip, zstd and identity are"
-    return ApiError(415, "unsupported_encoding", message)
-
-
-def _not_decodable(name: str, reason: str) -> ApiError:
-    return ApiError(400, "invalid_encoding", f"the body is not valid {name}: {reason}")
 
 
 def too_large(limit: int) -> ApiError:
