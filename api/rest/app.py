@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from tidelog.api.errors import ApiError, HttpError, http_error
@@ -20,6 +22,16 @@ from tidelog.api.rest.openapi import allowed_methods, complete
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError
 from tidelog.storage.errors import StorageError
+
+
+class _NameConvertor(StringConvertor):
+    """``{topic:name}`` in a route: the door hands paths on with the names in them encoded."""
+
+    def convert(self, value: str) -> str:
+        return unquote(value)
+
+
+register_url_convertor("name", _NameConvertor())
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 

@@ -29,6 +29,7 @@ from tidelog.api.rest.produce import Produce
 from tidelog.api.rest.rendering import encode_json
 from tidelog.api.rest.replay import Replay
 from tidelog.api.rest.server import is_loopback
+from tidelog.api.rest.target import path_of, segments
 
 _log = logging.getLogger("tidelog.http")
 _REQUEST_ID_MAX = 128
@@ -78,12 +79,10 @@ class Door:
 
     async def _route(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         """Hot routes are found by the shape of their path."""
-        parts = scope["path"].split("/")
+        parts = segments(scope["raw_path"])
         method, count = scope["method"], len(parts)
         if count < 5 or parts[1] != "v1" or parts[2] != "topics":
-            await self._administration(
-                scope, _bounded(scope, receive, self._body_limit), exchange.send
-            )
+            await self._administer(scope, parts, receive, exchange)
             return
         request = Request(scope, receive, self._body_limit)
         send = exchange.send
@@ -102,7 +101,15 @@ class Door:
             index, page = _number(parts[6], "partition"), _number(parts[8], "page")
             await self._pages(request, send, parts[4], index, page)
         else:
-            await self._administration(scope, _bounded(scope, receive, self._body_limit), send)
+            await self._administer(scope, parts, receive, exchange)
+
+    async def _administer(
+        self, scope: Scope, parts: list[str], receive: Receive, exchange: _Exchange
+    ) -> None:
+        """FastAPI splits and decodes by itself: it gets each name encoded in one way."""
+        if b"%" in scope["raw_path"]:
+            scope = {**scope, "path": path_of(*parts[1:])}
+        await self._administration(scope, _bounded(scope, receive, self._body_limit), exchange.send)
 
     async def _browser(self, scope: Scope, exchange: _Exchange) -> bool:
         """Refuse foreign hosts and origins; answer preflights. Whether it is answered."""

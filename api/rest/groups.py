@@ -54,24 +54,24 @@ def routes(context: RestContext) -> APIRouter:
             next_page_token=token,
         )
 
-    @router.get("/{group}", responses=errors(404))
+    @router.get("/{group:name}", responses=errors(404))
     async def show_group(group: str) -> GroupOut:
         """State, members, assignments, committed offsets and lag, per partition and in total."""
         return await _describe(coordinator, group)
 
-    @router.delete("/{group}", status_code=204, responses=errors(404, 409, 507))
+    @router.delete("/{group:name}", status_code=204, responses=errors(404, 409, 507))
     async def delete_group(group: str) -> Response:
         """Delete a group without members, its offsets too."""
         await coordinator.delete(group)
         return Response(status_code=204)
 
-    @router.get("/{group}/offsets", responses=errors(404))
+    @router.get("/{group:name}/offsets", responses=errors(404))
     async def show_offsets(group: str) -> CommittedOffsets:
         """What the group has committed."""
         coordinator.describe(group)
         return committed_offsets(coordinator, group)
 
-    @router.put("/{group}/offsets", responses=errors(404, 409, 507))
+    @router.put("/{group:name}/offsets", responses=errors(404, 409, 507))
     async def commit_offsets(group: str, body: CommitOffsets) -> CommittedOffsets:
         """Commit; `offset` is the next one to read, kept as given. Durable when this answers.
 
@@ -83,13 +83,13 @@ def routes(context: RestContext) -> APIRouter:
             raise GroupNotEmpty(group) from None
         return committed_offsets(coordinator, group)
 
-    @router.delete("/{group}/offsets", status_code=204, responses=errors(404, 409, 507))
+    @router.delete("/{group:name}/offsets", status_code=204, responses=errors(404, 409, 507))
     async def delete_offsets(group: str, topic: str) -> Response:
         """Forget what the group has committed for a topic."""
         await coordinator.delete_offsets(group, topic)
         return Response(status_code=204)
 
-    @router.post("/{group}/offsets:reset", responses=errors(404, 409, 507))
+    @router.post("/{group:name}/offsets:reset", responses=errors(404, 409, 507))
     async def reset_offsets(group: str, body: ResetOffsets) -> ResetResult:
         """Move a group; refused while it has members unless `force`."""
         places = [(one.topic, one.partition) for one in body.partitions or ()]

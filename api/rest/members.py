@@ -20,8 +20,9 @@ from tidelog.api.rest.group_models import (
 )
 from tidelog.api.rest.groups import committed_offsets, offsets_of
 from tidelog.api.rest.poll import Poll
+from tidelog.api.rest.target import path_of
 from tidelog.consumer_groups.cursor import encode_cursor
-from tidelog.consumer_groups.hosted_members import HostedJoin
+from tidelog.consumer_groups.hosted_members import HostedJoin, Standing
 
 IdempotencyKey = Annotated[
     str | None,
@@ -36,7 +37,7 @@ IdempotencyKey = Annotated[
 def routes(context: RestContext) -> APIRouter:
     """The router."""
     hosted = context.coordinator.hosted
-    router = APIRouter(prefix="/v1/groups/{group}/members", tags=["groups"])
+    router = APIRouter(prefix="/v1/groups/{group:name}/members", tags=["groups"])
     poll = Poll(context)
 
     @router.post("", status_code=201, responses=errors(404, 409, 507))
@@ -63,20 +64,17 @@ def routes(context: RestContext) -> APIRouter:
                 client_host="" if request.client is None else f"/{request.client.host}",
             )
         )
-        response.headers["Location"] = str(request.url.path) + "/" + standing.member_id
-        return JoinedMember(
-            member_id=standing.member_id,
-            cursor=encode_cursor(group, standing.member_id, standing.cursor),
-            generation=standing.cursor.generation,
-            assignment=[
-                AssignedPartition(topic=one.topic, partition=one.index)
-                for one in standing.partitions
-            ],
-            rebalancing=standing.is_rebalancing,
-        )
+        member = standing.member_id
+        try:
+            response.headers["Location"] = path_of("v1", "groups", group, "members", member)
+            return _joined(group, standing)
+        except Exception:
+            # A member that its caller never learns of would keep partitions from the others.
+            await hosted.leave(group, member)
+            raise
 
     @router.post(
-        "/{member}/poll",
+        "/{member:name}/poll",
         response_class=Response,
         responses={200: {"model": PollReply}, **errors(404, 409, 500, 507)},
     )
@@ -91,7 +89,7 @@ def routes(context: RestContext) -> APIRouter:
         headers = {"Cache-Control": "no-store"}
         return Response(content, headers=headers, media_type="application/json")
 
-    @router.post("/{member}/commit", responses=errors(404, 409, 507))
+    @router.post("/{member:name}/commit", responses=errors(404, 409, 507))
     async def commit_member(
         group: str, member: str, body: CommitCursor | CommitOffsets
     ) -> CommittedOffsets:
@@ -103,7 +101,7 @@ def routes(context: RestContext) -> APIRouter:
             await hosted.commit(group, member, offsets_of(body))
         return committed_offsets(context.coordinator, group)
 
-    @router.delete("/{member}", status_code=204, responses=errors(404, 409, 507))
+    @router.delete("/{member:name}", status_code=204, responses=errors(404, 409, 507))
     async def leave_group(group: str, member: str) -> Response:
         """Leave; the others get the partitions at once. Nothing is committed."""
         await hosted.leave(group, member)
@@ -111,3 +109,15 @@ def routes(context: RestContext) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+def _joined(group: str, standing: Standing) -> JoinedMember:
+    return JoinedMember(
+        member_id=standing.member_id,
+        cursor=encode_cursor(group, standing.member_id, standing.cursor),
+        generation=standing.cursor.generation,
+        assignment=[
+            AssignedPartition(topic=one.topic, partition=one.index) for one in standing.partitions
+        ],
+        rebalancing=standing.is_rebalancing,
+    )

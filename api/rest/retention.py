@@ -27,7 +27,7 @@ from tidelog.broker.topic import Topic
 def routes(context: RestContext) -> APIRouter:
     """The router."""
     broker = context.broker
-    router = APIRouter(prefix="/v1/topics/{topic}", tags=["retention"])
+    router = APIRouter(prefix="/v1/topics/{topic:name}", tags=["retention"])
 
     @router.get("/segments", responses=errors(404))
     async def list_segments(topic: str) -> SegmentList:

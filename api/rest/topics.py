@@ -23,6 +23,7 @@ from tidelog.api.rest.models import (
 )
 from tidelog.api.rest.offset_spec import parse_time
 from tidelog.api.rest.paging import Limit, PageToken, page
+from tidelog.api.rest.target import path_of
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import TopicExists
 from tidelog.broker.partition import Partition
@@ -56,7 +57,7 @@ def routes(context: RestContext) -> APIRouter:
             response.status_code = 200
         if body.validate_only:
             response.status_code = 200
-        response.headers["Location"] = f"/v1/topics/{topic.name}"
+        response.headers["Location"] = path_of("v1", "topics", topic.name)
         return _describe(topic)
 
     @router.get("", responses=errors())
@@ -75,17 +76,17 @@ def routes(context: RestContext) -> APIRouter:
         shown, token = page(topics, limit, page_token, lambda topic: topic.name)
         return TopicList(topics=[_summary(topic) for topic in shown], next_page_token=token)
 
-    @router.get("/{topic}", responses=errors(404))
+    @router.get("/{topic:name}", responses=errors(404))
     async def show_topic(topic: str) -> TopicOut:
         """Partitions with offsets and sizes; settings with value, default and source."""
         return _describe(broker.topic(topic))
 
-    @router.patch("/{topic}", responses=errors(404, 507))
+    @router.patch("/{topic:name}", responses=errors(404, 507))
     async def alter_topic(topic: str, body: AlterTopic) -> TopicOut:
         """Change settings (null resets one), raise the partition count."""
         return _describe(await _alter(broker, topic, body))
 
-    @router.delete("/{topic}", status_code=204, responses=errors(404))
+    @router.delete("/{topic:name}", status_code=204, responses=errors(404))
     async def delete_topic(topic: str) -> Response:
         """Delete the topic and its records."""
         if not broker.settings["delete.topic.enable"]:
@@ -93,7 +94,7 @@ def routes(context: RestContext) -> APIRouter:
         await broker.delete_topic(topic)
         return Response(status_code=204)
 
-    @router.get("/{topic}/offsets", responses=errors(404))
+    @router.get("/{topic:name}/offsets", responses=errors(404))
     async def topic_offsets(
         topic: str,
         timestamp: Annotated[
@@ -108,7 +109,7 @@ def routes(context: RestContext) -> APIRouter:
         found = [await _offset(p, timestamp) for p in broker.topic(topic).partitions]
         return TopicOffsets(offsets=found)
 
-    @router.post("/{topic}/damage:acknowledge", status_code=204, responses=errors(404))
+    @router.post("/{topic:name}/damage:acknowledge", status_code=204, responses=errors(404))
     async def acknowledge_damage(topic: str) -> Response:
         """Stop reporting damage that recovery found; the damaged bytes stay kept."""
         for partition in broker.topic(topic).partitions:

@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -42,7 +43,7 @@ def run(broker: BrokerProcess) -> Run:
 
     def run(*arguments: str, status: int = 0) -> list[str]:
         ended = subprocess.run(
-            [*COMMAND, *arguments, "--server", broker.url],
+            [*COMMAND, arguments[0], "--server", broker.url, *arguments[1:]],
             env=environment({"COLUMNS": "200"}),
             capture_output=True,
             text=True,
@@ -214,3 +215,15 @@ class TestDelete:
         assert run("delete", group) == [f"group {group} deleted"]
         assert http.get(f"/v1/groups/{group}").status_code == 404
         assert run("delete", group, status=1) == [f"tidelog: there is no group '{group}'"]
+
+
+@pytest.mark.parametrize("name", ["team/app", "日本", "100%", "../x", "a b?c#d:e", "-", "%2F"])
+def test_a_group_of_any_name(run: Run, http: httpx.Client, topic: str, name: str) -> None:
+    member = HttpMember(http, quote(name, safe=""), topic)
+    assert member.post("commit", cursor=member.cursor).status_code == 200
+    member.leave()
+    named = ("--", name)
+    assert name in run("show", *named)[0]
+    [row] = table(run("reset", "--to", "latest", "--topic", topic, "--dry-run", *named)[:2])
+    assert row["topic"] == topic
+    assert run("delete", *named) == [f"group {name} deleted"]

@@ -1,0 +1,36 @@
+"""Names in the paths of requests: each segment stands for one name, percent-encoded as UTF-8.
+
+Names may hold every character, ``/`` and ``%`` too, so a path is split while it is still encoded
+and its segments are decoded after that, once (RFC 3986, 2.4). No segment is dropped: ``..`` is a
+name as good as any.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote_to_bytes
+
+from tidelog.api.errors import ApiError
+
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SAFE = "!$&'()*+,;=:@"
+"""With letters, digits and ``-._~`` what RFC 3986 allows in a segment as it is."""
+
+
+def segments(raw_path: bytes) -> list[str]:
+    """The names between the slashes. Raises ApiError for an escape that is none or not UTF-8."""
+    if b"%" not in raw_path:
+        return raw_path.decode("ascii").split("/")
+    if _BROKEN_ESCAPE.search(raw_path):
+        message = "a % in the path is not followed by two hexadecimal digits; write it as %25"
+        raise ApiError(400, "invalid_path", message)
+    try:
+        return [unquote_to_bytes(part).decode() for part in raw_path.split(b"/")]
+    except UnicodeDecodeError as error:
+        message = f"the path is not UTF-8: {error.object!r} cannot be decoded"
+        raise ApiError(400, "invalid_path", message) from None
+
+
+def path_of(*names: str) -> str:
+    """``/`` and the names, each encoded so that only slashes between names are slashes."""
+    return "".join(["/" + quote(name, safe=_SAFE) for name in names])
