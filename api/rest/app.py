@@ -106,10 +106,10 @@ def _answer_errors(app: FastAPI) -> None:
         status, path = error.status_code, request.url.path
         allowed = allowed_methods(app.openapi(), path)
         if status in (404, 405) and allowed:
-            verb = "is" if len(allowed) == 1 else "are"
-            message = f"{request.method} is not allowed here, {' and '.join(allowed)} {verb}"
+            listed = ", ".join(allowed)
+            message = f"{request.method} is not allowed here; allowed: {listed}"
             response = _response(HttpError(405, "method_not_allowed", message, {}))
-            response.headers["Allow"] = ", ".join(allowed)
+            response.headers["Allow"] = listed
             return response
         code = _CODES.get(status, "invalid_request")
         message = f"{request.method} {path}: {error.detail}"

@@ -55,10 +55,14 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(send, self._request_id(scope))
+        if scope["method"] == "HEAD":
+            # Whatever GET answers, without its body.
+            exchange.head_only = True
+            scope = {**scope, "method": "GET"}
         try:
             if not await self._browser(scope, exchange):
                 await self._route(scope, receive, exchange)
-        except ClientDisconnected:
+        except (ClientDisconnected, _HeadIsAll):
             return
         except Exception as error:
             failed = http_error(error)
@@ -96,7 +100,7 @@ class Door:
             parts[5:6] == ["partitions"]
             and parts[7:8] == ["pages"]
             and count == 9
-            and method in ("GET", "HEAD")
+            and method == "GET"
         ):
             index, page = _number(parts[6], "partition"), _number(parts[8], "page")
             await self._pages(request, send, parts[4], index, page)
@@ -151,6 +155,10 @@ class Door:
             raise ApiError(403, "foreign_host", message, host=host)
 
 
+class _HeadIsAll(Exception):
+    """The head of a stream was asked for and is sent; its body need not be made."""
+
+
 class _Exchange:
     """The reply's side of one request: adds the headers that every reply carries."""
 
@@ -158,6 +166,7 @@ class _Exchange:
         self._send = send
         self._request_id = request_id
         self.started = False
+        self.head_only = False
         self.origin: bytes | None = None
 
     async def send(self, message: Message) -> None:
@@ -170,6 +179,15 @@ class _Exchange:
                 headers.append((b"vary", b"Origin"))
             message = {**message, "headers": headers}
         await self._send(message)
+        if self.head_only and message["type"] == "http.response.start":
+            await self._end_stream(message)
+
+    async def _end_stream(self, start: Message) -> None:
+        """A reply of no known length may have no end."""
+        names = {name for name, _ in start["headers"]}
+        if start["status"] == 200 and b"content-length" not in names:
+            await self._send({"type": "http.response.body", "body": b""})
+            raise _HeadIsAll
 
     async def reply_error(self, failed: HttpError) -> None:
         """The one form of error; a reply to a body that was not read ends the connection."""

@@ -34,7 +34,6 @@ class Request:
     def __init__(self, scope: Scope, receive: Receive, body_limit: int) -> None:
         self._lines: list[tuple[bytes, bytes]] = scope["headers"]
         self.headers: dict[bytes, bytes] = dict(self._lines)
-        self.method: str = scope["method"]
         self.query_string: bytes = scope["query_string"]
         self._receive = receive
         self._body_limit = body_limit
@@ -190,8 +189,12 @@ async def reply(
 async def begin_stream(
     send: Send, content_type: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
-    """Begin a reply whose length is not known."""
-    start = [(b"content-type", content_type), (b"cache-control", b"no-store, no-transform")]
+    """Begin a reply whose length is not known; proxies such as nginx are not to hold it back."""
+    start = [
+        (b"content-type", content_type),
+        (b"cache-control", b"no-store, no-transform"),
+        (b"x-accel-buffering", b"no"),
+    ]
     await send({"type": "http.response.start", "status": 200, "headers": [*start, *headers]})
 
 

@@ -310,16 +310,17 @@ def complete(generated: dict[str, Any]) -> dict[str, Any]:
         paths[records] = {"post": _produce(), "get": _replay()}
         paths[partition]["get"] = _fetch()
         pages = "/v1/topics/{topic}/{topic_id}/partitions/{partition}/pages/{page}"
-        paths[pages] = {"get": _page(), "head": {**_page(), "operationId": "page_head"}}
+        paths[pages] = {"get": _page()}
         generated["components"]["schemas"].update(_SCHEMAS)
     return generated
 
 
 def allowed_methods(description: dict[str, Any], path: str) -> list[str]:
     """What may be done with a path, by name; nothing where there is no such path."""
-    return sorted(
+    allowed = {
         method.upper()
         for template, operations in description["paths"].items()
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path)
         for method in operations
-    )
+    }
+    return sorted(allowed | {"HEAD"} if "GET" in allowed else allowed)

@@ -54,7 +54,7 @@ def page_links(
 
 
 class Pages:
-    """The route; GET and HEAD."""
+    """The route."""
 
     def __init__(self, context: RestContext) -> None:
         self._broker = context.broker
@@ -85,12 +85,6 @@ class Pages:
             await send({"type": "http.response.body", "body": b""})
             return
         body = await self._body(partition, number, kind, mode)
-        if request.method == "HEAD":
-            length = (b"content-length", b"%d" % len(body))
-            start = [(b"content-type", kind), length, *headers]
-            await send({"type": "http.response.start", "status": 200, "headers": start})
-            await send({"type": "http.response.body", "body": b""})
-            return
         await reply(send, 200, body, kind, headers)
 
     def _topic(self, text: str) -> Topic:

@@ -53,9 +53,9 @@ def test_every_answer_is_described(
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/v1/topics", "GET, POST"),
-        ("PUT", "/v1/topics/t/records", "GET, POST"),
-        ("POST", "/v1/topics/t/partitions/0/records", "DELETE, GET"),
+        ("PUT", "/v1/topics", "GET, HEAD, POST"),
+        ("PUT", "/v1/topics/t/records", "GET, HEAD, POST"),
+        ("POST", "/v1/topics/t/partitions/0/records", "DELETE, GET, HEAD"),
         ("POST", "/v1/topics/t/i/partitions/0/pages/0", "GET, HEAD"),
     ],
 )
