@@ -23,7 +23,7 @@ from tidelog.api.rest.server import HttpServer, is_loopback
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
-_STDIN = 0
+_STDIN, _STDOUT = 0, 1
 _GC_THRESHOLDS = (50_000, 20, 20)
 """A request of a thousand records makes thousands of objects, none of them in cycles."""
 _log = logging.getLogger("tidelog")
@@ -149,10 +149,18 @@ async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-    print(json.dumps(ready, separators=(",", ":")), flush=True)
+    _tell(json.dumps(ready, separators=(",", ":")))
     await stop.wait()
     _log.info("stopping")
     await app.stop()
+
+
+def _tell(line: str) -> None:
+    """Write a line to standard output, whoever is there to read it."""
+    try:
+        os.write(_STDOUT, line.encode() + b"\n")
+    except OSError as error:
+        _log.warning("cannot write to standard output (%s): %s", error.strerror, line)
 
 
 def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
-_FAILED = 1
+from tidelog.api.cli import standard_streams
+
+_FAILED, _INTERRUPTED = 1, 130
 
 
 def main() -> None:
-    """Run the command line and exit with its status."""
+    """Run the command line and exit with its status; what it printed and lost is a failure."""
+    output = standard_streams.prepare()
     try:
-        status = _run(sys.argv[1:])
+        try:
+            status = _run(sys.argv[1:])
+        except SystemExit as ended:
+            status = ended.code
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing may complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    except OSError as error:
         status = _FAILED
+        if output.lost is None:
+            print(f"tidelog: {error}", file=sys.stderr)
+    if output.lost is not None:
+        status = status or _FAILED
+        # Whoever read our output and went has seen enough.
+        if not isinstance(output.lost, BrokenPipeError):
+            reason = output.lost.strerror
+            print(f"tidelog: cannot write to standard output: {reason}", file=sys.stderr)
     sys.exit(status)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str]) -> int | str | None:
     if arguments[:1] == ["serve"]:
         from tidelog.api.cli.serve import serve
 
