@@ -9,7 +9,8 @@ xerial library, which Kafka's Java client writes (``SnappyOutputStream.java``)::
     12  compatible   int32
     16  chunks: size int32, a raw snappy block of that size
 
-and raw, one block without any framing, as some other clients write it.
+and raw, one block without any framing, as some other clients write it. Streams may follow each
+other, and up to three bytes the last one, as Java's reader has it (``SnappyInputStream.java``).
 
 Never is more than ``max_bytes`` allocated for output, whatever the compressed bytes claim: the
 codecs write into buffers of known size, which grow only while the limit allows.
@@ -23,11 +24,13 @@ import cramjam
 
 from tidelog.storage.errors import CorruptBatch, DecompressionTooLarge, UnsupportedCodec
 from tidelog.storage.files import Buffer
+from tidelog.storage.lenient_streams import read_gzip, read_lz4
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 CODEC_NAMES = ("none", "gzip", "snappy", "lz4", "zstd")
 
 _STREAMS = {GZIP: cramjam.gzip, LZ4: cramjam.lz4, ZSTD: cramjam.zstd}
+_LENIENT = {GZIP: read_gzip, LZ4: read_lz4}
 _OUTPUT_TOO_SMALL = ("failed to write whole buffer", "Destination buffer is too small")
 _FIRST_GUESS = 4
 _GROWTH = 4
@@ -60,6 +63,8 @@ def decompress(codec: int, data: Buffer, max_bytes: int) -> Buffer:
         if codec in _STREAMS:
             return _decompress_stream(codec, data, max_bytes)
     except cramjam.DecompressionError as error:
+        if codec in _LENIENT:
+            return _LENIENT[codec](data, max_bytes)
         raise CorruptBatch(f"{CODEC_NAMES[codec]}: {error}") from error
     raise UnsupportedCodec(codec)
 
@@ -130,10 +135,11 @@ def _xerial_blocks(data: memoryview) -> list[memoryview]:
     position, end = len(_XERIAL_HEADER), len(data)
     if position > end:
         raise CorruptBatch("snappy: the header is cut short")
-    while position < end:
+    while position + _XERIAL_CHUNK_SIZE.size <= end:
+        if data[position : position + len(_XERIAL_MAGIC)] == _XERIAL_MAGIC:
+            position += len(_XERIAL_HEADER)
+            continue
         start = position + _XERIAL_CHUNK_SIZE.size
-        if start > end:
-            raise CorruptBatch("snappy: a chunk's size is cut short")
         position = start + _XERIAL_CHUNK_SIZE.unpack_from(data, position)[0]
         if not start < position <= end:
             raise CorruptBatch("snappy: a chunk does not fit its batch")

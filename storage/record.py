@@ -21,7 +21,11 @@ EncodableRecord = tuple[int, bytes | None, bytes | None, EncodableHeaders]
 
 
 class Record(NamedTuple):
-    """One record as a reader sees it; ``timestamp`` in ms since the epoch."""
+    """One record as a reader sees it; ``timestamp`` in ms since the epoch.
+
+    Kafka keeps the names of headers as bytes: what of them is not UTF-8 is here as Python's
+    surrogate escapes, and ``encode_name`` gives the bytes back.
+    """
 
     offset: int
     timestamp: int
@@ -41,7 +45,7 @@ def unpack_records(
         raise CorruptBatch(f"{count} records cannot lie in {len(data)} bytes")
     try:
         return _unpack(data, count, base_offset, base_timestamp, append_time)
-    except (IndexError, UnicodeDecodeError) as error:
+    except IndexError as error:
         raise CorruptBatch("a record does not fit its batch") from error
 
 
@@ -125,7 +129,7 @@ def _read_headers(data: bytes, at: int) -> tuple[tuple[tuple[str, bytes | None],
         size, at = read_varint(data, at)
         if size < 0 or at + size > len(data):
             raise CorruptBatch(f"header name length {size} is impossible")
-        name = data[at : at + size].decode()
+        name = data[at : at + size].decode(errors="surrogateescape")
         size, at = read_varint(data, at + size)
         value = None
         if size >= 0:
@@ -133,6 +137,11 @@ def _read_headers(data: bytes, at: int) -> tuple[tuple[tuple[str, bytes | None],
             at += size
         headers.append((name, value))
     return tuple(headers), at
+
+
+def encode_name(name: str) -> bytes:
+    """A header's name as it is stored."""
+    return name.encode(errors="surrogateescape")
 
 
 def pack_records(records: Sequence[EncodableRecord]) -> tuple[bytes, int]:

@@ -19,6 +19,7 @@ from tidelog.storage.compression import CODEC_NAMES
 from tidelog.storage.errors import StorageError
 from tidelog.storage.file_names import parse_partition_directory_name, parse_segment_file_name
 from tidelog.storage.files import Disk
+from tidelog.storage.record import encode_name
 from tidelog.storage.record_batch import decode_records
 
 app = typer.Typer(help="Dump and verify the logs of a data directory.", no_args_is_help=True)
@@ -128,7 +129,9 @@ def _dump(path: Path, partition: str, records: bool, from_offset: int) -> None:
             continue
         for record in decode_records(batch.data):
             if record.offset >= from_offset:
-                headers = [[name, _text(value)] for name, value in record.headers]
+                headers = [
+                    [_text(encode_name(name)), _text(value)] for name, value in record.headers
+                ]
                 shown = {**record._asdict(), "key": _text(record.key), "headers": headers}
                 shown["value"] = _text(record.value)
                 print(jsonlib.dumps({"log": partition, **shown}, ensure_ascii=False))

@@ -57,10 +57,11 @@ _HEADERS_IN = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["name"],
+                "description": "either name or name_base64, and at most one of the values",
                 "additionalProperties": False,
                 "properties": {
-                    "name": {"type": "string"},
+                    "name": _NULLABLE_TEXT,
+                    "name_base64": {**_NULLABLE_TEXT, "contentEncoding": "base64"},
                     "value": _NULLABLE_TEXT,
                     "value_base64": {"type": "string", "contentEncoding": "base64"},
                 },
@@ -126,7 +127,11 @@ _SCHEMAS: dict[str, Any] = {
             "value": _ANY,
             "value_text": {"type": "string"},
             "value_base64": {"type": "string"},
-            "headers": _ANY,
+            "headers": {
+                "description": "an object of texts where that loses nothing; else a list of "
+                "objects with name (name_base64 where it is not UTF-8) and value (null, or "
+                "value_base64 where it is not UTF-8)"
+            },
         },
         "example": {
             "offset": 41,

@@ -26,7 +26,8 @@ _NONE = Raw(b"")
 class HeaderIn(Struct, forbid_unknown_fields=True):
     """One header of the list form."""
 
-    name: str
+    name: str | None = None
+    name_base64: str | None = None
     value: str | UnsetType | None = UNSET
     value_base64: str | UnsetType = UNSET
 
@@ -267,14 +268,22 @@ def _headers(sent: dict[str, str] | list[HeaderIn]) -> EncodableHeaders:
     for header in sent:
         if header.value_base64 is not UNSET:
             if header.value is not UNSET:
-                raise ValueError(f"header {header.name!r} has value and value_base64")
+                raise ValueError(f"header {_name(header)!r} has value and value_base64")
             value: bytes | None = _from_base64("value", str(header.value_base64))
         elif header.value is None or header.value is UNSET:
             value = None
         else:
             value = str(header.value).encode()
-        headers.append((header.name.encode(), value))
+        headers.append((_name(header), value))
     return headers
+
+
+def _name(header: HeaderIn) -> bytes:
+    if header.name is not None and header.name_base64 is None:
+        return header.name.encode()
+    if header.name is None and header.name_base64 is not None:
+        return _from_base64("name", header.name_base64)
+    raise ValueError("a header has either name or name_base64")
 
 
 def parse_raw(body: bytes, query: Mapping[str, str], now_ms: int) -> Produced:

@@ -13,7 +13,7 @@ import msgspec
 
 from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.files import Buffer
-from tidelog.storage.record import Record
+from tidelog.storage.record import Record, encode_name
 from tidelog.storage.record_batch import batches, decode_records, fault
 
 encode_json = msgspec.json.encode
@@ -149,20 +149,16 @@ def _base64(name: str, content: bytes) -> bytes:
 
 def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> bytes:
     """An object where that loses nothing, else a list."""
-    plain = {}
-    for name, value in headers:
-        try:
-            if value is None or name in plain:
-                break
-            plain[name] = value.decode()
-        except UnicodeDecodeError:
-            break
-    else:
-        return encode_json(plain)
+    try:
+        plain = {name: value.decode() for name, value in headers if value is not None}
+        if len(plain) == len(headers):
+            return encode_json(plain)
+    except UnicodeError:
+        pass
     return b"[%b]" % b",".join(
-        b'{"name":%b,%b}'
+        b"{%b,%b}"
         % (
-            encode_json(name),
+            _text("name", "name", encode_name(name)),
             b'"value":null' if value is None else _text("value", "value", value),
         )
         for name, value in headers

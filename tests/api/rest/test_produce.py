@@ -45,6 +45,9 @@ def test_each_form_of_value_and_key_comes_back_as_it_was_sent(
         {"headers": [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}], "value": 1},
         {"headers": [{"name": "b", "value_base64": binary}], "value": 1},
         {"headers": [{"name": "c"}], "value": 1},
+        {"headers": [{"name_base64": binary, "value": "1"}, {"name": "d", "value": ""}]},
+        {"headers": [{"name_base64": binary}], "value": 1},
+        {"headers": [{"name_base64": "ZQ==", "value": "a name that is UTF-8"}], "value": 1},
     ]
     answer = produce(http, single, *sent)
     assert [one["offset"] for one in answer["records"]] == list(range(len(sent)))
@@ -57,6 +60,9 @@ def test_each_form_of_value_and_key_comes_back_as_it_was_sent(
     assert got[8]["headers"] == [{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]
     assert got[9]["headers"] == [{"name": "b", "value_base64": binary}]
     assert got[10]["headers"] == [{"name": "c", "value": None}]
+    assert got[11]["headers"] == sent[11]["headers"]
+    assert got[12]["headers"] == [{"name_base64": binary, "value": None}]
+    assert got[13]["headers"] == {"e": "a name that is UTF-8"}
     assert got[3]["value"] is None
 
 
@@ -85,6 +91,8 @@ def test_a_value_is_stored_as_its_bytes_were_sent(http: httpx.Client, single: st
         ({"valeu": 1}, "valeu"),
         ({"value": 1, "headers": {"a": 1}}, "headers"),
         ({"value": 1, "headers": [{"value": "no name"}]}, "name"),
+        ({"value": 1, "headers": [{"name": "a", "name_base64": "YQ=="}]}, "name"),
+        ({"value": 1, "headers": [{"name_base64": "not base64!"}]}, "not base64"),
         ("text", "object"),
     ],
 )
