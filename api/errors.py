@@ -43,6 +43,7 @@ class HttpError(NamedTuple):
 
 UNKNOWN_SERVER_ERROR = -1
 INTERNAL_ERROR = "internal_error"
+IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
 
 ANSWERS: dict[type[Exception], Answer] = {
     storage.OffsetOutOfRange: Answer(416, "offset_out_of_range", 1),
@@ -96,6 +97,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     groups.InvalidCursor: Answer(422, "invalid_cursor", 42),
     groups.PartitionNotOwned: Answer(409, "partition_not_owned", 22),
     groups.InvalidReset: Answer(422, "invalid_reset", 42),
+    groups.JoinKeyReused: Answer(422, IDEMPOTENCY_KEY_REUSED, 42),
     groups.CoordinatorLoading: Answer(503, "coordinator_loading", 14),
     groups.CoordinatorUnavailable: Answer(503, "coordinator_unavailable", 15),
 }

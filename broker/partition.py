@@ -24,6 +24,7 @@ from tidelog.storage.errors import OffsetOutOfRange
 from tidelog.storage.files import Buffer, FileSlice, WritableBuffer
 from tidelog.storage.log import AppendResult, Cut, Log, LogRead
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.producer_state import Producer
 from tidelog.storage.read_cache import LogId, ReadCache
 from tidelog.storage.record_batch import decode_records, read_header
 from tidelog.storage.recovery import acknowledge_damage
@@ -148,6 +149,18 @@ class Partition:
         if len(log.segments) != segments:
             self._rolled()
         return result
+
+    def producer(self, producer_id: int) -> Producer | None:
+        """What an idempotent producer has appended, as far as that is remembered."""
+        return self.log.producers.get(producer_id)
+
+    def repeats(self, batch: Buffer) -> bool:
+        """Whether it is the batch of an idempotent producer that is there already.
+
+        Raises OutOfOrderSequence, InvalidProducerEpoch.
+        """
+        header = read_header(batch)
+        return header.producer_id >= 0 and self.log.producers.check(header) is not None
 
     def seal(self) -> None:
         """Begin a new segment, so that what the old one holds can be compacted. Raises DiskFull."""

@@ -225,6 +225,19 @@ class InvalidReset(GroupError):
         self.reason = reason
 
 
+class JoinKeyReused(GroupError):
+    """A join came again with the key of another one that asked for something else."""
+
+    def __init__(self, group: str, member: str, key: str) -> None:
+        super().__init__(
+            f"Idempotency-Key {key!r} is that of member {member!r} of group {group!r}, which "
+            "joined with another request: repeat that as it was, or choose another key"
+        )
+        self.group = group
+        self.member = member
+        self.idempotency_key = key
+
+
 class CoordinatorLoading(GroupError):
     """Groups are still being read back from the log; try again."""
 

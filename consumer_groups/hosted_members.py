@@ -17,7 +17,7 @@ from tidelog.broker.partition import Partition
 from tidelog.broker.waiting import Watched
 from tidelog.consumer_groups import hosted_member
 from tidelog.consumer_groups.consumer_group import ConsumerGroup, ConsumerMember
-from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
+from tidelog.consumer_groups.consumer_group_records import MemberSubscription, TopicIdPartition
 from tidelog.consumer_groups.consumer_heartbeat import (
     JOIN_EPOCH,
     LEAVE_EPOCH,
@@ -30,6 +30,7 @@ from tidelog.consumer_groups.errors import (
     IllegalGeneration,
     InconsistentProtocol,
     InvalidCursor,
+    JoinKeyReused,
     PartitionNotOwned,
     UnknownGroup,
     UnknownMember,
@@ -89,7 +90,8 @@ class HostedMembers:
 
         A static member takes the place of the hosted one that had its instance id. Raises
         UnknownTopic, InvalidSessionTimeout, InvalidGroupId, GroupFull, UnreleasedInstance where a
-        Kafka client has the instance id, InconsistentProtocol for a group that cannot be joined.
+        Kafka client has the instance id, InconsistentProtocol for a group that cannot be joined,
+        JoinKeyReused where the key's member joined for something else.
         """
         self._groups.check_name(join.group)
         self._groups.settings.check_session_timeout(join.session_timeout_ms)
@@ -99,6 +101,7 @@ class HostedMembers:
         member_id = _new_id(join)
         found = self._groups.find(join.group)
         if isinstance(found, ConsumerGroup) and member_id in found.members:
+            _check_repeated(join, member_id, found.members[member_id].subscription)
             return await self.beat(join.group, member_id, cursor)
         await self._release(join)
         heartbeat = ConsumerHeartbeat(
@@ -288,3 +291,10 @@ def _new_id(join: HostedJoin) -> str:
     if join.key is None:
         return f"{HOSTED_PREFIX}{uuid4()}"
     return f"{HOSTED_PREFIX}{uuid5(NAMESPACE_URL, f'{join.group}/{join.key}')}"
+
+
+def _check_repeated(join: HostedJoin, member_id: str, joined: MemberSubscription) -> None:
+    """Where to begin is no part of a membership and may be another. Raises JoinKeyReused."""
+    asked = join.topics, join.instance_id, join.session_timeout_ms
+    if asked != (joined.topic_names, joined.instance_id, joined.rebalance_timeout_ms):
+        raise JoinKeyReused(join.group, member_id, join.key or "")

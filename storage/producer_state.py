@@ -11,9 +11,11 @@ The ``.snapshot`` file (``ProducerSnapshot.json``, big-endian), named by the off
     0  version  int16   1
     2  crc      uint32  CRC-32C of everything after this field
     6  count    int32
-    then 46 bytes each: producer id int64, epoch int16, last sequence int32, last offset int64,
-    offset delta int32, timestamp int64 ms, coordinator epoch int32,
-    first offset of the open transaction int64 (-1: none)
+    then 46 bytes for each batch, those of a producer in order: producer id int64, epoch int16,
+    last sequence int32, last offset int64, offset delta int32, timestamp int64 ms,
+    coordinator epoch int32, first offset of the open transaction int64 (-1: none)
+
+Apache Kafka writes the last batch of each producer only; of several that it reads the last counts.
 """
 
 from __future__ import annotations
@@ -130,7 +132,7 @@ class ProducerState:
 
     def encode_snapshot(self) -> bytes:
         """The content of a ``.snapshot`` file."""
-        entries = b"".join(
+        entries = [
             _ENTRY.pack(
                 producer_id,
                 producer.epoch,
@@ -142,9 +144,9 @@ class ProducerState:
                 -1,
             )
             for producer_id, producer in self._producers.items()
-            for batch in (producer.batches[-1],)
-        )
-        rest = _COUNT.pack(len(self._producers)) + entries
+            for batch in producer.batches
+        ]
+        rest = _COUNT.pack(len(entries)) + b"".join(entries)
         return _PREFIX.pack(_VERSION, crc32c(rest)) + rest
 
     @classmethod
@@ -162,7 +164,9 @@ class ProducerState:
         state = cls()
         for entry in _ENTRY.iter_unpack(rest[_COUNT.size :]):
             producer_id, epoch, last_sequence, last_offset, delta, seen_ms = entry[:6]
-            producer = Producer(epoch, seen_ms)
+            producer = state._producers.get(producer_id)
+            if producer is None or producer.epoch != epoch:
+                producer = state._producers[producer_id] = Producer(epoch, seen_ms)
             producer.batches.append(
                 ProducedBatch(
                     (last_sequence - delta) & MAX_SEQUENCE,
@@ -171,5 +175,4 @@ class ProducerState:
                     last_offset,
                 )
             )
-            state._producers[producer_id] = producer
         return state

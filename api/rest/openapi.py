@@ -105,7 +105,15 @@ _SCHEMAS: dict[str, Any] = {
     "ProducedRecord": {
         "type": "object",
         "required": ["partition", "offset", "timestamp"],
-        "properties": {"partition": _INT, "offset": _INT, "timestamp": _INT},
+        "properties": {
+            "partition": _INT,
+            "offset": _INT,
+            "timestamp": {
+                "type": ["integer", "null"],
+                "format": "int64",
+                "description": "null: of a repeated request, whose record has been deleted since",
+            },
+        },
     },
     "ProduceReply": {
         "type": "object",
@@ -201,7 +209,11 @@ def _produce() -> dict[str, Any]:
         "parameters": [
             _TOPIC,
             _choice("acks", "what the answer promises", "all", "-1", "1", "0"),
-            _header("Idempotency-Key", {**text, "minLength": 1, "maxLength": 255}, "safe retry"),
+            _header(
+                "Idempotency-Key",
+                {**text, "minLength": 1, "maxLength": 255},
+                "safe retry: the same request with the same key is written once; 422 for another",
+            ),
             _header("If-Match-Offset", number, "append only if the partition ends here"),
             _header("Producer-Id", number, "from POST /v1/producers"),
             _header("Producer-Epoch", {**number, "maximum": 2**15 - 1}, "with Producer-Id"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 
 from tidelog.api.errors import ApiError, http_error
 from tidelog.api.rest.appending import (
     Appended,
     ProduceOptions,
-    Producing,
     append_records,
     assign_partitions,
 )
@@ -24,7 +24,9 @@ from tidelog.api.rest.http import (
     one_of,
     reply,
 )
+from tidelog.api.rest.idempotency import Producing, recognise
 from tidelog.api.rest.produce_body import (
+    NO_TIMESTAMP,
     Produced,
     parse_json,
     parse_line,
@@ -62,10 +64,10 @@ class Produce:
         if kind == OCTET_STREAM or kind.startswith(b"text/"):
             query = request.query(_RAW_QUERY, prefix="header.")
             options = _options(request, query)
-            produced = parse_raw(await request.body(), query, self.now_ms())
+            produced = parse_raw(await request.body(), query, self._time(options))
         elif kind in (JSON, b""):
             options = _options(request, request.query(_QUERY))
-            produced = parse_json(await request.body(), self.now_ms())
+            produced = parse_json(await request.body(), self._time(options))
         else:
             name = kind.decode("latin-1")
             message = (
@@ -81,13 +83,22 @@ class Produce:
         """The broker's clock."""
         return self._broker.clock.now_ms()
 
+    def _time(self, options: ProduceOptions) -> int:
+        """Of records that say none; a request with an idempotency key is recognised before."""
+        return self.now_ms() if options.idempotency_key is None else NO_TIMESTAMP
+
     async def append(
         self, topic: Topic, produced: Produced, options: ProduceOptions
     ) -> tuple[list[bytes], bool]:
         """Where each record went, as JSON, and whether any of them was there already."""
-        chosen = assign_partitions(topic, produced, self._sticky, options.idempotency_key)
+        keyed = None
+        if options.idempotency_key is not None:
+            keyed = recognise(topic, options.idempotency_key, produced)
+            options = replace(options, producing=keyed.producing)
+            produced = produced.at(self.now_ms())
+        chosen = assign_partitions(topic, produced, self._sticky, keyed)
         appended = await append_records(topic, produced, chosen, options)
-        return _places(produced, appended), any(batch.duplicate for batch in appended)
+        return _places(produced, appended), any(one.stored_ms is not None for one in appended)
 
 
 class _NdjsonProduce:
@@ -238,7 +249,11 @@ def _places(produced: Produced, appended: list[Appended]) -> list[bytes]:
     """Partition, offset and time of each record, in the order of the request."""
     records = produced.records
     places = [b""] * len(records)
-    for partition, numbers, base_offset, append_time_ms, _ in appended:
+    for partition, numbers, base_offset, append_time_ms, stored_ms in appended:
+        if stored_ms is not None:
+            for offset, number in enumerate(numbers, base_offset):
+                places[number] = _stored_place(partition, offset, stored_ms.get(offset))
+            continue
         shown_ms = None
         for offset, number in enumerate(numbers, base_offset):
             time_ms = records[number][0] if append_time_ms < 0 else append_time_ms
@@ -248,3 +263,9 @@ def _places(produced: Produced, appended: list[Appended]) -> list[bytes]:
                 shown_ms = time_ms
             places[number] = place % offset
     return places
+
+
+def _stored_place(partition: int, offset: int, time_ms: int | None) -> bytes:
+    """Of a record that was there already; None: it has gone since."""
+    time = b"null" if time_ms is None else b"%d" % time_ms
+    return b'{"partition":%d,"offset":%d,"timestamp":%b}' % (partition, offset, time)

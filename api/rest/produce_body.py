@@ -19,6 +19,7 @@ from tidelog.storage.record import EncodableHeaders, EncodableRecord
 
 TIMESTAMP_MAX = 253_402_300_799_999
 """The end of the year 9999, ms."""
+NO_TIMESTAMP = -1
 _PARTITION_MAX = 2**31 - 1
 _NONE = Raw(b"")
 
@@ -82,6 +83,14 @@ class Produced(NamedTuple):
         if partition is not None:
             self.named[len(self.records)] = partition
         self.records.append(record)
+
+    def at(self, now_ms: int) -> Produced:
+        """With this time for the records that have ``NO_TIMESTAMP``."""
+        records = [
+            (now_ms if time == NO_TIMESTAMP else time, key, value, headers)
+            for time, key, value, headers in self.records
+        ]
+        return Produced(records, self.named)
 
 
 class BadRecord(NamedTuple):

@@ -249,41 +249,6 @@ def test_a_bad_line_ends_the_stream_and_says_its_number(http: httpx.Client, sing
     assert [record["value"] for record in fetch(http, single)] == [1, 2]
 
 
-def test_a_repeated_idempotency_key_writes_once(http: httpx.Client, topic: str) -> None:
-    body = {"records": [{"key": f"k{n}", "value": n} for n in range(50)] + [{"value": "keyless"}]}
-    headers = {"Idempotency-Key": "order-1"}
-    path = f"/v1/topics/{topic}/records"
-    first = http.post(path, json=body, headers=headers).json()
-    with ThreadPoolExecutor(4) as pool:
-        repeats = list(pool.map(lambda _: http.post(path, json=body, headers=headers), range(4)))
-    places = [(one["partition"], one["offset"]) for one in first["records"]]
-    for repeat in repeats:
-        again = repeat.json()
-        assert again["duplicate"] is True
-        assert [(one["partition"], one["offset"]) for one in again["records"]] == places
-    assert "duplicate" not in first
-    assert sum(len(fetch(http, topic, p, max_records=1000)) for p in range(3)) == 51
-
-
-def test_an_idempotency_key_is_remembered_across_a_crash(
-    start_broker: Callable[..., BrokerProcess],
-) -> None:
-    broker = start_broker()
-    body = {"records": [{"value": n} for n in range(10)]}
-    headers = {"Idempotency-Key": "before-the-crash"}
-    with broker.client() as http:
-        http.post("/v1/topics", json={"name": "t", "partitions": 4})
-        first = http.post("/v1/topics/t/records", json=body, headers=headers).json()
-    broker.kill()
-    broker.start()
-    with broker.client() as http:
-        again = http.post("/v1/topics/t/records", json=body, headers=headers).json()
-    assert again["duplicate"] is True
-    assert [one["offset"] for one in again["records"]] == [
-        one["offset"] for one in first["records"]
-    ]
-
-
 def test_a_stream_of_batches_with_sequences(http: httpx.Client, single: str) -> None:
     producer = http.post("/v1/producers").json()
     path = f"/v1/topics/{single}/records"
