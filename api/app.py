@@ -12,10 +12,12 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from typing import Any
 
+from tidelog.api.address import Address
 from tidelog.api.config import Config
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
@@ -36,6 +38,13 @@ class CannotListen(Exception):
         super().__init__(
             f"cannot listen on {address} for {what}: {reason}; choose another with {flag}"
         )
+
+
+def _reason(error: OSError) -> str:
+    """In few words: the event loop adds the address; a name that is not found has no number."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno or 0)
 
 
 class App:
@@ -75,10 +84,9 @@ class App:
         try:
             host, port = await self._http.start(config.http.host, config.http.port)
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
+            reason = _reason(error)
             raise CannotListen("HTTP", str(config.http), reason, "--http HOST:PORT") from error
-        shown = f"[{host}]" if ":" in host else host
-        self.addresses.http = f"http://{shown}:{port}"
+        self.addresses.http = f"http://{Address(host, port)}"
         if not is_loopback(host):
             _log.warning("%s is open to the network without access control", self.addresses.http)
         if config.kafka is None:
@@ -95,10 +103,10 @@ class App:
         try:
             host, port = await self._kafka.start()
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
+            reason = _reason(error)
             flag = "--kafka HOST:PORT, or --no-kafka"
             raise CannotListen("Kafka", str(config.kafka), reason, flag) from error
-        self.addresses.kafka = f"{host}:{port}"
+        self.addresses.kafka = str(Address(host, port))
         if not is_loopback(host):
             _log.warning("%s is open to the network without access control", self.addresses.kafka)
 
@@ -186,6 +194,8 @@ def run(config: Config, started_at: float, *, until_eof: bool = False) -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    if config.service_variables:
+        _log.info("no settings but a service's: %s", ", ".join(config.service_variables))
     import uvloop
 
     uvloop.run(_serve(config, started_at, until_eof=until_eof))

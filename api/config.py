@@ -8,18 +8,22 @@ those of the flags: ``data_dir``, ``http``, ``kafka``, ``advertised``, ``log_lev
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from tidelog.api.address import Address, InvalidAddress, parse_address, parse_advertised
+from tidelog.api.service_variables import is_service_variable
 from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettings
 
 CONFIG_FILE = "tidelog.toml"
 ENVIRONMENT_PREFIX = "TIDELOG_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 OFF = "off"
+_PATH_MAX_BYTES = 4096
 
 
 class ConfigError(Exception):
@@ -46,19 +50,12 @@ OPTIONS = {
 }
 
 
-class Address(NamedTuple):
-    """A host and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that ``serve`` needs; ``sources`` says where each option came from."""
+    """Everything that ``serve`` needs; ``sources`` says where each option came from.
+
+    ``service_variables`` are named like ours, but set by Kubernetes.
+    """
 
     data_dir: str
     http: Address
@@ -67,6 +64,7 @@ class Config:
     log_level: str
     broker: BrokerSettings
     sources: Mapping[str, str] = field(default_factory=dict)
+    service_variables: tuple[str, ...] = ()
 
     @property
     def http_host(self) -> str:
@@ -82,6 +80,15 @@ class ShownSetting(NamedTuple):
     documentation: str
 
 
+_INSTEAD = {
+    "advertised.listeners": "--advertised HOST:PORT",
+    "listeners": "--kafka HOST:PORT",
+    "log.dirs": "--data-dir DIR",
+    "broker.id": "--set node.id=NUMBER",
+}
+"""What is to be given in place of some of Kafka's settings."""
+
+
 def load_config(
     flags: Mapping[str, str], environment: Mapping[str, str], directory: Path = Path()
 ) -> Config:
@@ -91,9 +98,11 @@ def load_config(
     """
     texts: dict[str, str] = {}
     sources: dict[str, str] = {}
+    variables = {k: v for k, v in environment.items() if k.startswith(ENVIRONMENT_PREFIX)}
+    of_services = [name for name, text in variables.items() if is_service_variable(name, text)]
     for source, given in (
         (CONFIG_FILE, _from_file(directory / CONFIG_FILE)),
-        ("environment", _from_environment(environment)),
+        ("environment", _from_environment(variables, of_services)),
         ("flag", flags),
     ):
         for name, text in given.items():
@@ -103,29 +112,43 @@ def load_config(
     broker = {name: text for name, text in texts.items() if name in BROKER_SETTINGS}
     for name in broker:
         if BROKER_SETTINGS[name].read_only:
-            raise ConfigError(f"{name} cannot be set")
+            instead = _INSTEAD.get(name)
+            hint = f"; {instead} says it" if instead else ""
+            raise ConfigError(f"{name} cannot be set{hint}")
     option = {name: texts.get(name, OPTIONS[name].default) for name in OPTIONS}
-    if option["log_level"] not in LOG_LEVELS:
+    log_level = option["log_level"].lower()
+    if log_level not in LOG_LEVELS:
         raise ConfigError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
+    off, advertised = option["kafka"] == OFF, option["advertised"]
     return Config(
-        data_dir=option["data_dir"],
-        http=parse_address(option["http"], "http"),
-        kafka=None if option["kafka"] == OFF else parse_address(option["kafka"], "kafka"),
-        advertised=parse_address(option["advertised"], "advertised")
-        if option["advertised"]
-        else None,
-        log_level=option["log_level"],
+        data_dir=_directory(option["data_dir"], "data_dir"),
+        http=_address(option["http"], "http"),
+        kafka=None if off else _address(option["kafka"], "kafka"),
+        advertised=_address(advertised, "advertised", parse_advertised) if advertised else None,
+        log_level=log_level,
         broker=BrokerSettings(broker, sources),
         sources=sources,
+        service_variables=tuple(sorted(of_services)),
     )
 
 
-def parse_address(text: str, name: str) -> Address:
-    """``HOST:PORT``, ``[IPv6]:PORT``. Raises ConfigError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
-        raise ConfigError(f"{name}: {text!r} is not HOST:PORT")
-    return Address(host.strip("[]"), int(port))
+def _address(text: str, name: str, parse: Callable[[str], Address] = parse_address) -> Address:
+    try:
+        return parse(text)
+    except InvalidAddress as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def _directory(text: str, name: str) -> str:
+    """A path whose ``~`` is a home directory, for the shell leaves ``--data-dir=~/x`` alone."""
+    if not text or "\0" in text:
+        raise ConfigError(f"{name}: {text!r} is not the path of a directory")
+    path = os.path.expanduser(text)
+    if len(os.fsencode(path)) >= _PATH_MAX_BYTES:
+        raise ConfigError(f"{name}: a path of {len(path)} characters is too long")
+    if path.startswith("~"):
+        raise ConfigError(f"{name}: no user has the home {text}; a directory here is ./{text}")
+    return path
 
 
 def environment_name(name: str) -> str:
@@ -136,38 +159,48 @@ def environment_name(name: str) -> str:
 _OTHER_VARIABLES = frozenset((ENVIRONMENT_PREFIX + "SERVER", ENVIRONMENT_PREFIX + "KAFKA_TOOL"))
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def _from_environment(variables: Mapping[str, str], of_services: Collection[str]) -> dict[str, str]:
+    """Settings by name; a variable that is empty is as good as not set."""
     names = {environment_name(name): name for name in (*OPTIONS, *BROKER_SETTINGS)}
     found = {}
-    for variable, text in environment.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _OTHER_VARIABLES:
-            continue
-        if variable not in names:
+    for variable, text in variables.items():
+        if variable in names:
+            if text.strip():
+                found[names[variable]] = text
+        elif variable not in _OTHER_VARIABLES and variable not in of_services:
             near = difflib.get_close_matches(variable, names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"{variable} is not the name of a setting{hint}")
-        found[names[variable]] = text
     return found
 
 
 def _from_file(path: Path) -> dict[str, str]:
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} cannot be read: it is not UTF-8") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} cannot be read: it is nested too deeply") from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    found = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            raise ConfigError(f'{path}: write dotted names in quotes: "{name}.…" = …')
-        if isinstance(value, list):
-            found[name] = ",".join(map(str, value))
-        elif isinstance(value, bool):
-            found[name] = str(value).lower()
-        else:
-            found[name] = str(value)
-    return found
+    return {name: _file_text(path, name, value) for name, value in content.items()}
+
+
+def _file_text(path: Path, name: str, value: object) -> str:
+    """A value of the file as a flag would give it."""
+    if isinstance(value, dict):
+        raise ConfigError(f'{path}: write dotted names in quotes: "{name}.…" = …')
+    if name in OPTIONS and not isinstance(value, str):
+        raise ConfigError(f'{path}: {name} must be text in quotes: {name} = "…"')
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list) and all(isinstance(one, str | int | float) for one in value):
+        return ",".join(map(str, value))
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ConfigError(f"{path}: {name} must be text, a number, true or false, or a list of texts")
 
 
 def _check_name(name: str, source: str) -> None:

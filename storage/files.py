@@ -199,7 +199,8 @@ class Disk:
         try:
             os.makedirs(path, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise DirectoryUnreadable(path, "it, or what should hold it, is a file") from error
+            reason = "it, or what should hold it, is a file or leads nowhere"
+            raise DirectoryUnreadable(path, reason) from error
         except OSError as error:
             raise DirectoryUnreadable(path, error.strerror or str(error)) from error
 

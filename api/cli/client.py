@@ -31,7 +31,7 @@ class Client:
 
     def __init__(self, server: str | None) -> None:
         """Raises CommandFailed for a URL that is none."""
-        self.server = server or os.environ.get("TIDELOG_SERVER", DEFAULT_SERVER)
+        self.server = server or os.environ.get("TIDELOG_SERVER") or DEFAULT_SERVER
         parts = urlsplit(self.server)
         if parts.scheme != "http" or not parts.hostname:
             raise CommandFailed(

@@ -88,7 +88,7 @@ def _flags(given: argparse.Namespace) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ConfigError(f"--set {pair}: expected NAME=VALUE")
-        flags[name] = value
+        flags[name.strip()] = value.strip()
     for name in ("data_dir", "http", "kafka", "advertised", "log_level"):
         value = getattr(given, name)
         if value is not None:

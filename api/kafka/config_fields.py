@@ -59,8 +59,8 @@ def broker_configs(call: Call) -> list[dict[str, Any]]:
         "node.id": str(call.broker.node_id),
         "broker.id": str(call.broker.node_id),
         "log.dirs": call.broker.data_dir,
-        "listeners": f"PLAINTEXT://{local.host}:{local.port}",
-        "advertised.listeners": f"PLAINTEXT://{advertised.host}:{advertised.port}",
+        "listeners": f"PLAINTEXT://{local}",
+        "advertised.listeners": f"PLAINTEXT://{advertised}",
     }
     return [_broker_config(one, in_use.get(one.name)) for one in call.broker.settings.describe()]
 

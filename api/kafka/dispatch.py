@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from tidelog.api.config import Address
+from tidelog.api.address import Address
 from tidelog.api.kafka.apis import APIS, Api, handler, message_class
 from tidelog.api.kafka.decoding import request_decoder
 from tidelog.api.kafka.encoding import Output, Values, Write, writer

@@ -16,7 +16,7 @@ import struct
 from collections import deque
 from typing import cast
 
-from tidelog.api.config import Address
+from tidelog.api.address import Address
 from tidelog.api.kafka.dispatch import Dispatcher, Reply
 from tidelog.api.kafka.framing import LENGTH_SIZE, Part, ProtocolError, frame_size
 from tidelog.api.kafka.outbox import Outbox

@@ -62,10 +62,11 @@ class TestStart:
 
     def test_a_data_directory_that_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "data").write_text("not a directory")
-        for path in (tmp_path / "data", tmp_path / "data" / "below"):
+        (tmp_path / "link").symlink_to("nowhere/at/all")
+        for path in (tmp_path / "data", tmp_path / "data" / "below", tmp_path / "link"):
             ended = serve(path)
             assert ended.status == 1
-            reason = "it, or what should hold it, is a file"
+            reason = "it, or what should hold it, is a file or leads nowhere"
             assert f"data directory {path} cannot be used: {reason}" in only_line(ended)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -121,6 +122,7 @@ class TestStart:
             ("num.partitions = 4\n", 'write dotted names in quotes: "num'),
             ("no equals sign", "tidelog.toml cannot be read"),
             ('"num.partitions" = "x"\n', "must be a whole number"),
+            ('data_dir = "~no-such-user/x"\n', "no user has the home ~no-such-user/x"),
         ):
             (tmp_path / "tidelog.toml").write_text(content)
             ended = tidelog("serve", directory=tmp_path)

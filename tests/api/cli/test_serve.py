@@ -98,3 +98,19 @@ def test_help() -> None:
     assert ended.status == 0
     for flag in ("--data-dir", "--http", "--kafka", "--no-kafka", "--advertised", "--set"):
         assert flag in ended.stdout
+
+
+def test_variables_of_a_service_are_said_once(tmp_path: Path) -> None:
+    variables = {"TIDELOG_PORT": "tcp://10.0.0.7:8082", "TIDELOG_SERVICE_HOST": "10.0.0.7"}
+    broker = BrokerProcess(tmp_path / "data", environment=variables)
+    broker.stop()
+    assert broker.stderr.count("TIDELOG_PORT, TIDELOG_SERVICE_HOST") == 1
+
+
+def test_ipv6_addresses_are_told_in_brackets(start_broker: Callable[..., BrokerProcess]) -> None:
+    broker = start_broker("--http", "[::1]:0", "--kafka", "[::1]:0")
+    assert broker.url.startswith("http://[::1]:")
+    assert broker.kafka.startswith("[::1]:")
+    with broker.client() as http:
+        told = http.get("/v1/broker").json()
+    assert (told["http"], told["kafka"]) == (broker.url, broker.kafka)
