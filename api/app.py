@@ -24,6 +24,7 @@ from tidelog.api.rest.door import Door
 from tidelog.api.rest.server import HttpServer, is_loopback
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
+from tidelog.storage.recovery_watch import Interrupted
 
 _STDIN, _STDOUT = 0, 1
 _GC_THRESHOLDS = (50_000, 20, 20)
@@ -61,24 +62,44 @@ class App:
         self.addresses = self._context.addresses
 
     async def start(self) -> None:
-        """Recover, load, listen. Raises CannotListen, DirectoryUnreadable, DiskFull."""
+        """Take the addresses, recover, load, serve.
+
+        Health and metrics are answered from the beginning. Raises CannotListen,
+        DirectoryUnreadable, DiskFailed, DiskFull, Interrupted.
+        """
         settings = self._config.broker
-        await self.broker.start()
+        self._http = HttpServer(
+            Door(self._context),
+            head_limit=settings["http.max.header.bytes"],
+            patience_ms=settings["http.body.timeout.ms"],
+        )
+        try:
+            await self._listen()
+        except BaseException:
+            await self._stop_doors()
+            await self.broker.abandon()
+            raise
+        try:
+            await self.broker.start()
+        except BaseException:
+            await self._stop_doors()
+            raise
         try:
             self.broker.committed_offset = self.coordinator.committed_offset
             await self.coordinator.start()
             self._report_recovery()
-            self._http = HttpServer(
-                Door(self._context),
-                head_limit=settings["http.max.header.bytes"],
-                patience_ms=settings["http.body.timeout.ms"],
-            )
-            await self._listen()
+            if self._kafka is not None:
+                await self._kafka.serve()
         except BaseException:
             await self.stop()
             raise
 
+    def interrupt(self) -> None:
+        """Let a start that is under way end with Interrupted, if it can do so sooner."""
+        self.broker.opening.interrupt()
+
     async def _listen(self) -> None:
+        """HTTP is served at once, the address of Kafka only taken."""
         config = self._config
         assert self._http is not None
         try:
@@ -101,7 +122,7 @@ class App:
             config.advertised,
         )
         try:
-            host, port = await self._kafka.start()
+            host, port = await self._kafka.bind()
         except OSError as error:
             reason = _reason(error)
             flag = "--kafka HOST:PORT, or --no-kafka"
@@ -117,25 +138,28 @@ class App:
                 "%s: %d bytes from position %d were cut (%s) and are kept as %s",
                 *(cut.path, cut.bytes, cut.position, what, cut.kept_as),
             )
-        for stray in self.broker.strays:
+        for stray in self.broker.opening.strays:
             _log.warning("a directory that no topic has was set aside as %s", stray)
-        for problem in self.broker.unfinished:
-            _log.warning("left as it is: %s", problem)
+        for problem in self.broker.opening.unfinished:
+            _log.warning("%s", problem)
 
     async def stop(self) -> None:
         """End waits, finish requests, close everything. Raises what kept a log from closing."""
-        grace_ms = self._config.broker["shutdown.grace.ms"]
         self._context.stopping.set()
         self.broker.stop_waiting()
         self.coordinator.stop_waiting()
+        await self._stop_doors()
+        await self.coordinator.close()
+        await self.broker.close()
+
+    async def _stop_doors(self) -> None:
+        grace_ms = self._config.broker["shutdown.grace.ms"]
         stops = []
         if self._http is not None:
             stops.append(self._http.stop(grace_ms))
         if self._kafka is not None:
             stops.append(self._kafka.stop(grace_ms / 1000))
         await asyncio.gather(*stops)
-        await self.coordinator.close()
-        await self.broker.close()
 
 
 async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
@@ -146,7 +170,29 @@ async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     if until_eof:
         _stop_at_eof(loop, stop)
-    await app.start()
+    gc.set_threshold(*_GC_THRESHOLDS)
+    starting = loop.create_task(app.start())
+    await _first_of(starting, loop.create_task(stop.wait()))
+    if not starting.done():
+        app.interrupt()
+    try:
+        await starting
+    except Interrupted:
+        _log.info("stopped while recovering; the next start begins again")
+        return
+    if not stop.is_set():
+        _say_ready(app, started_at)
+    await stop.wait()
+    _log.info("stopping")
+    await app.stop()
+
+
+async def _first_of(task: asyncio.Task[None], other: asyncio.Task[Any]) -> None:
+    await asyncio.wait((task, other), return_when=asyncio.FIRST_COMPLETED)
+    other.cancel()
+
+
+def _say_ready(app: App, started_at: float) -> None:
     ready = {
         "event": "ready",
         "http": app.addresses.http,
@@ -156,11 +202,7 @@ async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
     }
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
     _tell(json.dumps(ready, separators=(",", ":")))
-    await stop.wait()
-    _log.info("stopping")
-    await app.stop()
 
 
 def _tell(line: str) -> None:

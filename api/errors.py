@@ -64,6 +64,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     broker.UnknownTopic: Answer(404, "unknown_topic", 3),
     broker.UnknownTopicId: Answer(404, "unknown_topic_id", 100),
     broker.UnknownPartition: Answer(404, "unknown_partition", 3),
+    broker.PartitionOffline: Answer(503, "partition_offline", 56),
     broker.TopicExists: Answer(409, "topic_exists", 36),
     broker.InvalidTopicName: Answer(422, "invalid_topic_name", 17),
     broker.InternalTopic: Answer(403, "internal_topic", 17),

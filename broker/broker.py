@@ -29,6 +29,7 @@ from tidelog.broker.errors import (
 from tidelog.broker.group_commit import GroupCommit
 from tidelog.broker.housekeeping import Housekeeping
 from tidelog.broker.log_store import LogStore
+from tidelog.broker.opening import Opening
 from tidelog.broker.partition import Partition, PartitionServices
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
@@ -45,13 +46,6 @@ PARTITIONS_MAX = 10_000
 
 CommittedOffset = Callable[[str, str, int], int | None]
 """What a group has committed for a topic's partition, None for nothing."""
-
-
-class Progress(NamedTuple):
-    """How many logs of how many have been opened."""
-
-    opened: int
-    total: int
 
 
 class StoppedPartition(NamedTuple):
@@ -78,9 +72,8 @@ class Broker:
         self.clock = clock or Clock()
         self.closing = False
         self.started_ms = self.clock.monotonic_ms()
-        self.progress = Progress(0, 0)
-        self.strays: list[str] = []
-        self.unfinished: list[str] = []
+        self.recovering = True
+        """Until ``start`` has opened every log there are no topics."""
         allow_open_files(_OPEN_FILES)
         self.store = LogStore(data_dir, disk or Disk(), settings["node.id"], self.clock)
         self.node_id = self.store.directory.node_id
@@ -103,6 +96,7 @@ class Broker:
         """Rises whenever a topic comes, goes or gets partitions."""
         self._changing = asyncio.Lock()
         self._deletions = Deletions(self.store)
+        self.opening = Opening(self.store, settings)
         self._producer_ids: range = range(0)
         self.housekeeping = Housekeeping(self)
         self.compaction = Compaction(self)
@@ -126,9 +120,11 @@ class Broker:
     async def start(self) -> None:
         """Open the catalog and every log; recovers after an unclean stop.
 
-        Raises DirectoryUnreadable, DiskFull; the directory is released then.
+        A log that cannot be opened is offline. Raises CatalogUnreadable, DirectoryUnreadable,
+        DiskFailed, DiskFull, Interrupted; the directory is released then.
         """
         try:
+            await self.store.in_thread(self.store.directory.begin)
             path = join(self.data_dir, file_names.CATALOG)
             self._catalog = await Catalog.open(path)
             rows = await self._catalog.topics()
@@ -136,27 +132,23 @@ class Broker:
                 if row.deleting:
                     await self._deletions.finish(row, self._catalog)
             rows = [row for row in rows if not row.deleting]
-            await self.store.in_thread(lambda: self._open_topics(rows))
+            topics = await self.store.in_thread(
+                lambda: [self._topic(*opened) for opened in self.opening.run(rows)]
+            )
         except BaseException:
             if self._catalog is not None:
                 await self._catalog.close()
-            await asyncio.to_thread(self.store.abandon)
+            await self.abandon()
             raise
+        for topic in topics:
+            self._add(topic)
+        self.recovering = False
         self.housekeeping.start()
         self.compaction.start()
 
-    def _open_topics(self, rows: list[TopicRow]) -> None:
-        known = {(row.name, partition) for row in rows for partition in range(row.partitions)}
-        self.strays, self.unfinished = self.store.tidy(known)
-        self.progress = Progress(0, len(known))
-        for row in rows:
-            settings = TopicSettings(row.settings, self.settings)
-            logs = []
-            for partition in range(row.partitions):
-                log_settings = settings.log_settings()
-                logs.append(self.store.open(row.name, partition, row.id, log_settings))
-                self.progress = Progress(self.progress.opened + 1, len(known))
-            self._add(self._topic(row.name, row.id, settings, logs))
+    async def abandon(self) -> None:
+        """Let go of a directory that was not started on; it stays clean if it was."""
+        await asyncio.to_thread(self.store.abandon)
 
     async def close(self) -> None:
         """Wake who waits, make everything durable, mark the directory clean.
@@ -271,7 +263,7 @@ class Broker:
             except BaseException:
                 await self._deletions.finish(row, self.catalog)
                 raise
-            return self._add(self._topic(name, topic_id, topic_settings, logs))
+            return self._add(self._topic(row, topic_settings, logs))
 
     async def add_partitions(self, name: str, count: int, *, validate_only: bool = False) -> Topic:
         """Raise the partition count to ``count``.
@@ -332,11 +324,9 @@ class Broker:
             paths = await self._deletions.finish(row, self.catalog)
             self.store.remove_later(paths, topic.settings["file.delete.delay.ms"])
 
-    def _topic(
-        self, name: str, topic_id: uuid.UUID, settings: TopicSettings, logs: list[Log]
-    ) -> Topic:
-        partitions = [Partition(topic_id, log, self._services) for log in logs]
-        return Topic(name, topic_id, settings, partitions)
+    def _topic(self, row: TopicRow, settings: TopicSettings, logs: list[Log]) -> Topic:
+        partitions = [Partition(row.id, log, self._services) for log in logs]
+        return Topic(row.name, row.id, settings, partitions)
 
     def _add(self, topic: Topic) -> Topic:
         self._topics[topic.name] = topic

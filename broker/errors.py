@@ -40,6 +40,16 @@ class UnknownPartition(BrokerError):
         self.partitions = partitions
 
 
+class PartitionOffline(BrokerError):
+    """The partition's log could not be opened when the broker started; the reason says why."""
+
+    def __init__(self, topic: str, partition: int, reason: str) -> None:
+        super().__init__(f"{topic}-{partition} is offline: {reason}")
+        self.topic = topic
+        self.partition = partition
+        self.reason = reason
+
+
 class TopicExists(BrokerError):
     """A topic of this name exists already."""
 
@@ -133,8 +143,9 @@ class ShuttingDown(BrokerError):
 
 
 class Loading(BrokerError):
-    """The broker is still reading its logs."""
+    """The broker is still reading its logs; of ``total`` partitions ``opened`` are done."""
 
-    def __init__(self, progress: str) -> None:
-        super().__init__(f"the broker is still recovering: {progress}")
-        self.progress = progress
+    def __init__(self, opened: int, total: int) -> None:
+        super().__init__(f"the broker is recovering: {opened} of {total} partitions are done")
+        self.opened = opened
+        self.total = total

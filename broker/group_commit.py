@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tidelog.storage.errors import WritesStopped
+from tidelog.storage.errors import StorageError, TooManyOpenFiles, WritesStopped
+from tidelog.storage.files import refused
 from tidelog.storage.flush import Flush
 from tidelog.storage.log import Log
 
@@ -40,7 +41,8 @@ class GroupCommit:
         """Return when everything below ``next_offset`` is on stable storage.
 
         With ``flush.mode=os`` that promise is the operating system's and this returns at once.
-        Raises WritesStopped when the disk failed to keep it.
+        Raises WritesStopped when the disk failed to keep it, TooManyOpenFiles when it may be
+        kept but nobody can say so now.
         """
         if log.flushed_offset >= next_offset:
             return
@@ -73,13 +75,11 @@ class GroupCommit:
     ) -> None:
         waiting.running = False
         error = None if done.cancelled() else done.exception()
+        if isinstance(error, FileNotFoundError) and not log.is_newest(flush.files[-1]):
+            # Retention has sealed and removed it meanwhile.
+            error = None
         if error is not None or done.cancelled():
-            reason = f"flushing {log.place.directory} failed: {error or 'cancelled'}"
-            log.flush_failed(reason)
-            for _, future in waiting.waiters:
-                if not future.done():
-                    future.set_exception(WritesStopped(reason))
-            waiting.waiters.clear()
+            self._fail(log, waiting, error)
             return
         self.syncs += 1
         log.flushed(flush)
@@ -95,6 +95,20 @@ class GroupCommit:
         else:
             self._logs.pop(log, None)
         self._on_progress()
+
+    def _fail(self, log: Log, waiting: _Waiting, error: BaseException | None) -> None:
+        """Tell who waits. Descriptors may be there again for the next flush."""
+        failure: StorageError | None = None
+        if isinstance(error, OSError):
+            failure = refused(error, log.place.directory)
+        if not isinstance(failure, TooManyOpenFiles):
+            reason = f"flushing {log.place.directory} failed: {failure or error or 'cancelled'}"
+            log.flush_failed(reason)
+            failure = WritesStopped(reason)
+        for _, future in waiting.waiters:
+            if not future.done():
+                future.set_exception(failure)
+        waiting.waiters.clear()
 
     def close(self) -> None:
         """Wait for the syncs that run; no others may be asked for after this."""

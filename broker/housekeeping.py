@@ -58,7 +58,7 @@ class Housekeeping:
         """One pass over all topics; a partition that fails is reported and does not stop it."""
         producers_before_ms = now_ms - self._broker.settings["producer.id.expiration.ms"]
         for topic in self._broker.topics():
-            for partition in list(topic.partitions):
+            for partition in _online(topic):
                 try:
                     self._roll_idle(partition, now_ms)
                     partition.log.producers.expire(producers_before_ms)
@@ -87,14 +87,14 @@ class Housekeeping:
         """What retention would do now, for each partition."""
         return [
             PartitionPlan(partition.index, await self._plan(topic, partition, now_ms))
-            for partition in list(topic.partitions)
+            for partition in _online(topic)
         ]
 
     async def retain(self, topic: Topic, now_ms: int) -> list[PartitionPlan]:
         """Apply retention now; what was done, for each partition."""
         return [
             PartitionPlan(partition.index, await self._retain(topic, partition, now_ms))
-            for partition in list(topic.partitions)
+            for partition in _online(topic)
         ]
 
     async def _plan(self, topic: Topic, partition: Partition, now_ms: int) -> RetentionPlan:
@@ -124,3 +124,7 @@ class Housekeeping:
                     )
             await partition.delete_records(plan.expired[-1].next_offset)
         return plan
+
+
+def _online(topic: Topic) -> list[Partition]:
+    return [partition for partition in topic.partitions if partition.offline is None]

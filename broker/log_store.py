@@ -17,17 +17,20 @@ from typing import NamedTuple, TypeVar
 from tidelog.broker.clock import Clock
 from tidelog.storage import file_names
 from tidelog.storage.data_directory import DataDirectory
+from tidelog.storage.errors import DirectoryUnreadable, DiskFailed
 from tidelog.storage.file_names import (
     is_set_aside,
     parse_partition_directory_name,
     partition_directory_name,
     set_aside_directory_name,
 )
-from tidelog.storage.files import Disk, join, reason_of
+from tidelog.storage.files import Disk, join, reason_of, refused
 from tidelog.storage.log import Log, LogPlace
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.offline_log import OfflineLog
 from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.recovery import create_log, open_log
+from tidelog.storage.recovery import bytes_to_check, create_log, open_log
+from tidelog.storage.recovery_watch import RecoveryWatch
 
 T = TypeVar("T")
 
@@ -61,31 +64,63 @@ class LogStore:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._saving: asyncio.TimerHandle | None = None
         self._removals: set[asyncio.Handle] = set()
-        self._failure: BaseException | None = None
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why a checkpoint could not be written in the background, if so."""
-        return self._failure
+        self.failure: BaseException | None = None
+        """Why the directory could not be written in the background the last time, or None."""
 
     async def in_thread(self, work: Callable[[], T]) -> T:
-        """Run blocking work after all that was asked for before."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """Run blocking work after all that was asked for before.
+
+        Raises DiskFull, TooManyOpenFiles or DiskFailed for what the operating system refuses.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except OSError as error:
+            raise refused(error, self.directory.path) from error
 
     # Opening and making; these block and run in the thread
 
-    def open(self, topic: str, partition: int, topic_id: uuid.UUID, settings: LogSettings) -> Log:
-        """The log of a partition that the catalog knows; an empty one if its directory is gone."""
+    def open(
+        self,
+        topic: str,
+        partition: int,
+        topic_id: uuid.UUID,
+        settings: LogSettings,
+        watch: RecoveryWatch,
+    ) -> Log:
+        """The log of a partition that the catalog knows.
+
+        An empty one where its directory is gone: offsets that were reached are not given again.
+        Raises DirectoryUnreadable, DiskFull, OSError, Interrupted.
+        """
         place = self._place(topic, partition)
+        known = self.directory.last_known(topic, partition)
         if self.directory.disk.is_directory(place.directory):
-            known = self.directory.last_known(topic, partition)
-            log = open_log(place, settings, known, self._clock.now_ms())
+            log = open_log(place, settings, known, self._clock.now_ms(), watch)
             cleaned_offset = self.directory.cleaned_offset(topic, partition)
             log.cleaned_offset = cleaned_offset if cleaned_offset <= log.end_offset else 0
         else:
-            log = create_log(place, topic_id, settings)
+            offset = known.recovery_point or 0
+            log = create_log(place, topic_id, settings, offset)
+            gone = f"{place.directory} is gone: the log begins anew at offset {offset}"
+            watch.unfinished.append(gone)
         self.logs[topic, partition] = log
         return log
+
+    def open_offline(self, topic: str, partition: int, settings: LogSettings, reason: str) -> Log:
+        """What stands for a log that could not be opened."""
+        known = self.directory.last_known(topic, partition)
+        log = OfflineLog(self._place(topic, partition), settings, known, reason)
+        log.cleaned_offset = self.directory.cleaned_offset(topic, partition)
+        self.logs[topic, partition] = log
+        return log
+
+    def bytes_to_check(self, topic: str, partition: int) -> int:
+        """About how many bytes ``open`` will read again. Raises DirectoryUnreadable."""
+        place = self._place(topic, partition)
+        known = self.directory.last_known(topic, partition)
+        if known.clean or not self.directory.disk.is_directory(place.directory):
+            return 0
+        return bytes_to_check(place, known)
 
     def create(
         self, topic: str, partitions: Iterable[int], topic_id: uuid.UUID, settings: LogSettings
@@ -176,7 +211,29 @@ class LogStore:
         future.add_done_callback(self._note_failure)
 
     def _note_failure(self, done: Future[None]) -> None:
-        self._failure = done.exception()
+        error = done.exception()
+        self.failure = refused(error, self.directory.path) if isinstance(error, OSError) else error
+
+    async def find_missing(self) -> None:
+        """Stop the writing of logs whose directories somebody has taken away.
+
+        Not in the store's own thread, which may have long work to do.
+        """
+        logs = dict(self.logs)
+        path = self.directory.path
+        try:
+            names = set(await asyncio.to_thread(self.directory.disk.names, path))
+        except DirectoryUnreadable as error:
+            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                return
+            names = set()
+            self.failure = DiskFailed(path, error.reason)
+        for key, log in logs.items():
+            if partition_directory_name(*key) in names or self.logs.get(key) is not log:
+                continue
+            if log.writes_stopped is None:
+                log.flush_failed(f"{log.place.directory} is gone")
+                _log.error("%s-%d takes no more writes: %s", *key, log.writes_stopped)
 
     def _recovery_points(self) -> dict[tuple[str, int], int]:
         return {key: log.flushed_offset for key, log in self.logs.items()}
@@ -261,12 +318,16 @@ class LogStore:
         for log in self.logs.values():
             try:
                 log.close()
+            except OSError as failed:
+                error = error or refused(failed, log.place.directory)
             except Exception as failed:
                 error = error or failed
         try:
             self.directory.save_recovery_points(self._recovery_points())
             if error is None and not self._stopped():
                 self.directory.mark_clean()
+        except OSError as failed:
+            error = error or refused(failed, self.directory.path)
         finally:
             self.directory.release()
         if error is not None:

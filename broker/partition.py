@@ -20,8 +20,8 @@ from tidelog.broker.errors import DeletionNotAllowed, UnknownTopic
 from tidelog.broker.group_commit import GroupCommit
 from tidelog.broker.log_store import LogStore
 from tidelog.broker.waiting import DataWaiter
-from tidelog.storage.errors import OffsetOutOfRange
-from tidelog.storage.files import Buffer, FileSlice, WritableBuffer
+from tidelog.storage.errors import OffsetOutOfRange, WritesStopped
+from tidelog.storage.files import Buffer, FileSlice, WritableBuffer, refused
 from tidelog.storage.log import AppendResult, Cut, Log, LogRead
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.producer_state import Producer
@@ -115,6 +115,11 @@ class Partition:
         return self.log.writes_stopped
 
     @property
+    def offline(self) -> str | None:
+        """Why nothing can be read or written, or None."""
+        return self.log.offline
+
+    @property
     def damage(self) -> list[Cut]:
         """Damage found by recovery that no administrator has acknowledged."""
         return [cut for cut in self.log.cuts if cut.damage]
@@ -163,8 +168,14 @@ class Partition:
         return header.producer_id >= 0 and self.log.producers.check(header) is not None
 
     def seal(self) -> None:
-        """Begin a new segment, so that what the old one holds can be compacted. Raises DiskFull."""
-        self.log.roll()
+        """Begin a new segment, so that what the old one holds can be compacted.
+
+        Raises DiskFull, TooManyOpenFiles, WritesStopped.
+        """
+        try:
+            self.log.roll()
+        except (WritesStopped, OSError) as error:
+            raise self.log.failed(error) from error
         self._rolled()
 
     def _rolled(self) -> None:
@@ -185,7 +196,8 @@ class Partition:
         """Whole batches from the one that holds ``offset``, at least one if there is one.
 
         About ``max_bytes`` of them, up to the high watermark; none at the end. ``hot`` warms: the
-        cache keeps what it did not have. Raises OffsetOutOfRange, CorruptBatch.
+        cache keeps what it did not have. Raises OffsetOutOfRange, CorruptBatch, DiskFailed,
+        TooManyOpenFiles.
         """
         cached = self._cached(offset, max_bytes)
         if cached is not None:
@@ -193,7 +205,8 @@ class Partition:
         token = self._services.cache.token
         try:
             found = self.log.read(offset, max_bytes, wait=False)
-        except BlockingIOError:
+        except OSError:
+            # The disk has to be waited for, or fails; then the other way will tell.
             found = await self._in_thread(partial(self.log.read, offset, max_bytes, wait=True))
         return self._keep(found, offset, token, hot=hot)
 
@@ -215,10 +228,15 @@ class Partition:
         cached = self._cached(offset, max_bytes)
         if cached is not None:
             return cached
-        data, next_offset = self.log.find(offset, max_bytes, wait=False)
-        if len(data) >= _PASS_ON_MIN:
-            return self._fetched([data], next_offset, offset)
-        found = LogRead(data.read_now(), next_offset)
+        try:
+            data, next_offset = self.log.find(offset, max_bytes, wait=False)
+            if len(data) >= _PASS_ON_MIN:
+                return self._fetched([data], next_offset, offset)
+            found = LogRead(data.read_now(), next_offset)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise refused(error, self.log.place.directory) from error
         return self._keep(found, offset, self._services.cache.token)
 
     def _keep(
@@ -279,8 +297,12 @@ class Partition:
         return await self._in_thread(self.log.segment_infos)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Raises DiskFailed, TooManyOpenFiles for what the operating system refuses."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._services.readers, work)
+        try:
+            return await loop.run_in_executor(self._services.readers, work)
+        except OSError as error:
+            raise refused(error, self.log.place.directory) from error
 
     # Waiting
 
@@ -323,7 +345,10 @@ class Partition:
             await services.store.save_start_offsets()
             services.cache.drop(self.log_id, below_offset=before_offset)
         if not self.deleted:
-            doomed = log.remove_below(log.start_offset)
+            try:
+                doomed = log.remove_below(log.start_offset)
+            except (WritesStopped, OSError) as error:
+                raise log.failed(error) from error
             services.store.remove_later(doomed, log.settings.file_delete_delay_ms)
         return log.start_offset
 

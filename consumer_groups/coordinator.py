@@ -86,6 +86,12 @@ class Coordinator:
     def loading(self) -> bool:
         return self._groups.loading
 
+    def failures(self) -> dict[int | None, str]:
+        """Why groups cannot be served, by the offsets topic's partition; None: no group can."""
+        if self._groups.failure is not None:
+            return {None: self._groups.failure}
+        return self._groups.topic.unreadable
+
     async def start(self) -> None:
         """Begin to load; returns at once."""
         self._groups.start()
@@ -298,12 +304,12 @@ class Coordinator:
 
     def describe(self, group: str) -> GroupDescription:
         """Raises UnknownGroup."""
-        self._groups.check_ready()
+        self._groups.check_ready(group)
         return descriptions.describe(self._groups.existing(group), self._broker)
 
     def describe_consumer(self, group: str) -> ConsumerGroupDescription:
         """A group of the new protocol in its own words. Raises UnknownGroup for any other."""
-        self._groups.check_ready()
+        self._groups.check_ready(group)
         found = self._groups.find(group)
         if not isinstance(found, ConsumerGroup):
             raise UnknownGroup(group)
@@ -334,5 +340,5 @@ class Coordinator:
 
     async def lag(self, group: str) -> list[PartitionLag]:
         """How far the group is behind, per partition, in order. Raises UnknownGroup."""
-        self._groups.check_ready()
+        self._groups.check_ready(group)
         return await self._lag.of(self._groups.existing(group), self.committed(group))

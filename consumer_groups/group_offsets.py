@@ -97,7 +97,7 @@ class GroupOffsets:
         generation: int,
         instance_id: str | None,
     ) -> None:
-        self._groups.check_ready()
+        self._groups.check_ready(name)
         group = self._groups.find(name)
         if isinstance(group, Group):
             group.check_commit(member_id, generation, instance_id, self._groups.now_ms())
@@ -114,7 +114,7 @@ class GroupOffsets:
     def _refusal(self, place: TopicPartition, offset: OffsetAndMetadata) -> Exception | None:
         topic, partition = place
         try:
-            self._broker.topic(topic).partition(partition)
+            self._broker.topic(topic).check_index(partition)
         except (UnknownTopic, UnknownPartition) as error:
             return error
         limit = self._settings.offset_metadata_max_bytes
@@ -143,7 +143,7 @@ class GroupOffsets:
         A member of a group of the new protocol may give its epoch; raises UnknownMember or
         StaleMemberEpoch then.
         """
-        self._groups.check_ready()
+        self._groups.check_ready(group)
         found = self._groups.find(group)
         if isinstance(found, ConsumerGroup) and member_epoch >= 0:
             found.check_fetch(member_id, member_epoch)
@@ -178,7 +178,7 @@ class GroupOffsets:
 
         Raises UnknownGroup, GroupSubscribed, and GroupNotEmpty where members are no consumers.
         """
-        self._groups.check_ready()
+        self._groups.check_ready(group)
         self._groups.existing(group)
         wanted = None if partitions is None else set(partitions)
 
@@ -239,7 +239,7 @@ class GroupOffsets:
 
     async def delete(self, group: str) -> None:
         """Forget the group and its offsets. Raises UnknownGroup, GroupNotEmpty."""
-        self._groups.check_ready()
+        self._groups.check_ready(group)
 
         def forget() -> Sequence[StateRecord]:
             found = self._groups.existing(group)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tidelog.broker.broker import Broker
+from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups import consumer_rebalance, migration
 from tidelog.consumer_groups.catalog_view import CatalogView
 from tidelog.consumer_groups.consumer_group import ConsumerGroup, TopicsNow
@@ -45,6 +46,7 @@ from tidelog.consumer_groups.offsets_topic import OffsetsTopic
 from tidelog.consumer_groups.own_settings import GroupsOwnSettings
 from tidelog.consumer_groups.rebalance import Outcome, State, Store
 from tidelog.consumer_groups.settings import GroupSettings
+from tidelog.storage.errors import StorageError
 
 R = TypeVar("R")
 AnyGroup = Group | ConsumerGroup
@@ -62,6 +64,8 @@ class Groups:
         self.offsets = OffsetStore()
         self.topic = OffsetsTopic(broker, self.settings, self._apply)
         self.loading = True
+        self.failure: str | None = None
+        """Why no group can be served until the next start, or None."""
         self.watches = MemberWatches()
         self._broker = broker
         self._clock = broker.clock
@@ -91,8 +95,10 @@ class Groups:
         try:
             await self.own_settings.load()
             await self.topic.load()
-        except Exception:
-            _log.exception("the offsets topic could not be read; groups stay unavailable")
+        except Exception as error:
+            self.failure = str(error)
+            foreseen = isinstance(error, BrokerError | StorageError)
+            _log.error("groups stay unavailable: %s", error, exc_info=None if foreseen else error)
             raise
         self.loading = False
         now_ms = self.now_ms()
@@ -126,15 +132,20 @@ class Groups:
                 await self._load
         await self.topic.drain()
 
-    def check_ready(self) -> None:
+    def check_ready(self, group: str | None = None) -> None:
+        """Raises CoordinatorLoading, CoordinatorUnavailable; of a group also for it alone."""
         if self._closing:
             raise _stopping()
+        if self.failure is not None:
+            raise CoordinatorUnavailable(self.failure)
         if self.loading:
             raise CoordinatorLoading(self.topic.loaded, self.topic.total)
+        if group is not None:
+            self.topic.check(group)
 
     def check_name(self, group: str) -> None:
         """Also ``check_ready``. Raises InvalidGroupId."""
-        self.check_ready()
+        self.check_ready(group)
         if not group or len(group.encode()) > GROUP_ID_BYTES:
             raise InvalidGroupId(group)
 

@@ -26,7 +26,7 @@ def chosen(
 ) -> list[Partition]:
     """The partitions to reset: those named, all of the topics named, or all that are committed.
 
-    Raises UnknownTopic, UnknownPartition.
+    Raises UnknownTopic, UnknownPartition, PartitionOffline.
     """
     if topics is None and partitions is None:
         places = set(committed)

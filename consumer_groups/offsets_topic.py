@@ -23,7 +23,7 @@ from tidelog.broker.topic import Topic
 from tidelog.consumer_groups.errors import CoordinatorUnavailable, GroupError
 from tidelog.consumer_groups.group_records import KeyValue, StateRecord, decode, encode
 from tidelog.consumer_groups.settings import GroupSettings
-from tidelog.storage.errors import StorageError
+from tidelog.storage.errors import StorageError, WritesStopped
 from tidelog.storage.record import Record
 from tidelog.storage.record_batch import batches, decode_records, encode_batch
 
@@ -63,6 +63,8 @@ class OffsetsTopic:
         self._creation: asyncio.Task[None] | None = None
         self.loaded = 0
         self.total = 0
+        self.unreadable: dict[int | None, str] = {}
+        """Partitions whose records are not known, and why: their groups cannot be served."""
 
     async def load(self) -> None:
         """Apply everything the topic holds, leaving the loop to others in between."""
@@ -72,12 +74,32 @@ class OffsetsTopic:
             return
         self.total = sum(p.end_offset - p.start_offset for p in topic.partitions)
         for partition in topic.partitions:
-            before = self.loaded - partition.start_offset
-            async for records, next_offset in _read_all(partition):
-                self._apply_all(records)
-                self.loaded = before + next_offset
-                await asyncio.sleep(0)
+            try:
+                await self._load_partition(partition)
+            except StorageError as error:
+                self.unreadable[partition.index] = str(error)
+                _log.error(
+                    "%s-%d cannot be read, its groups stay unavailable: %s",
+                    *(OFFSETS_TOPIC, partition.index, error),
+                )
         self._open(topic)
+
+    async def _load_partition(self, partition: Partition) -> None:
+        if partition.offline is not None:
+            raise WritesStopped(partition.offline)
+        before = self.loaded - partition.start_offset
+        async for records, next_offset in _read_all(partition):
+            self._apply_all(records)
+            self.loaded = before + next_offset
+            await asyncio.sleep(0)
+
+    def check(self, group: str) -> None:
+        """Raises CoordinatorUnavailable where the group's records are not known."""
+        if self.unreadable:
+            index = partition_of(group, len(self._writers))
+            reason = self.unreadable.get(index)
+            if reason is not None:
+                raise CoordinatorUnavailable(f"{OFFSETS_TOPIC}-{index} cannot be read: {reason}")
 
     def _apply_all(self, records: list[Record]) -> None:
         for record in records:

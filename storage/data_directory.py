@@ -1,8 +1,8 @@
 """The data directory as a whole: who holds it, whether it was left clean, its checkpoints.
 
 ``meta.properties`` and the clean-shutdown marker are Apache Kafka's (``MetaProperties.java``,
-``CleanShutdownFileHandler.java``). The marker is removed as soon as the directory is opened and
-written last when it is closed, so that its presence proves a clean stop.
+``CleanShutdownFileHandler.java``). The marker is removed before anything is changed and
+written last when the directory is closed, so that its presence proves a clean stop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from tidelog.storage import file_names
 from tidelog.storage.checkpoints import decode_checkpoint, encode_checkpoint
 from tidelog.storage.errors import DirectoryUnreadable
-from tidelog.storage.files import DirectoryLock, Disk, Space, join
+from tidelog.storage.files import DirectoryLock, Disk, Space, join, refused
 from tidelog.storage.recovery import LastKnown
 
 _VERSION = "1"
@@ -28,7 +28,7 @@ class DataDirectory:
     def __init__(self, path: str, disk: Disk, node_id: int | None) -> None:
         """``node_id`` None stands for the one it has, or 1.
 
-        Raises DirectoryInUse, DirectoryUnreadable, DiskFull.
+        Raises DirectoryInUse, DirectoryUnreadable, DiskFailed, DiskFull.
         """
         self.path = path
         self.disk = disk
@@ -39,11 +39,10 @@ class DataDirectory:
             self._known_points = self._read_checkpoint(file_names.RECOVERY_POINTS)
             self._known_starts = self._read_checkpoint(file_names.START_OFFSETS)
             self._known_cleaned = self._read_checkpoint(file_names.CLEANER_OFFSETS)
-            marker = join(path, file_names.CLEAN_SHUTDOWN)
-            self.was_clean = disk.exists(marker)
-            if self.was_clean:
-                disk.remove(marker)
-                disk.sync_directory(path)
+            self.was_clean = disk.exists(join(path, file_names.CLEAN_SHUTDOWN))
+        except OSError as error:
+            self._lock.release()
+            raise refused(error, path) from error
         except BaseException:
             self._lock.release()
             raise
@@ -77,6 +76,12 @@ class DataDirectory:
             return decode_checkpoint(self.disk.read_bytes(path))
         except ValueError as error:
             raise DirectoryUnreadable(self.path, f"{name}: {error}") from error
+
+    def begin(self) -> None:
+        """Before anything is changed: from here on it is not clean. Raises OSError."""
+        if self.was_clean:
+            self.disk.remove(join(self.path, file_names.CLEAN_SHUTDOWN))
+            self.disk.sync_directory(self.path)
 
     def last_known(self, topic: str, partition: int) -> LastKnown:
         """What the checkpoints say of one log."""

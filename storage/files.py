@@ -42,13 +42,20 @@ class File:
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path = path
-        self.size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        self.size = status.st_size
         self._descriptor = descriptor
+        self._counts_names = status.st_nlink > 0
         self._nowait = bool(_NOWAIT)
 
     def __del__(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has no name any more: what is written then is lost with this process."""
+        return self._counts_names and os.fstat(self._descriptor).st_nlink == 0
 
     def detach(self) -> int:
         """Give the descriptor away; this object is of no use any more."""
@@ -184,10 +191,13 @@ class Disk:
             raise DirectoryUnreadable(directory, error.strerror or str(error)) from error
 
     def sizes(self, directory: str) -> dict[str, int]:
-        """Name and size of each file in a directory. Raises DirectoryUnreadable."""
+        """Name and size of each file in a directory, but for links that lead nowhere.
+
+        Raises DirectoryUnreadable.
+        """
         try:
             with os.scandir(directory) as entries:
-                return {e.name: e.stat().st_size for e in entries if not e.is_dir()}
+                return {e.name: e.stat().st_size for e in entries if _is_a_file(e)}
         except OSError as error:
             raise DirectoryUnreadable(directory, error.strerror or str(error)) from error
 
@@ -202,6 +212,8 @@ class Disk:
             reason = "it, or what should hold it, is a file or leads nowhere"
             raise DirectoryUnreadable(path, reason) from error
         except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise refused(error, path) from error
             raise DirectoryUnreadable(path, error.strerror or str(error)) from error
 
     def rename(self, old: str, new: str) -> None:
@@ -269,6 +281,10 @@ class Disk:
         self.sync_directory(os.path.dirname(path))
 
 
+def _is_a_file(entry: os.DirEntry[str]) -> bool:
+    return not entry.is_dir() and (not entry.is_symlink() or os.path.exists(entry.path))
+
+
 class Space(NamedTuple):
     """Bytes of a file system."""
 
@@ -312,7 +328,9 @@ def reason_of(error: OSError) -> str:
 
 
 def refused(error: OSError, path: str) -> StorageError:
-    """What an error of the operating system at ``path`` means."""
+    """What an error of the operating system means; at ``path`` unless it names another."""
+    if isinstance(error.filename, str):
+        path = error.filename
     if error.errno in _NO_SPACE:
         return DiskFull(path, reason_of(error))
     if error.errno in _NO_DESCRIPTOR:

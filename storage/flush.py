@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import NamedTuple
 
 from tidelog.storage.files import Disk, File
@@ -19,9 +20,16 @@ class Flush(NamedTuple):
     rolls: int
 
     def run(self) -> None:
-        """Sync, oldest segment first. Raises OSError; it must not be tried again then."""
+        """Sync, oldest segment first.
+
+        Raises OSError; unless it is for want of descriptors it must not be tried again then.
+        FileNotFoundError where the newest file has no name: somebody has removed it.
+        """
         for file in self.files:
             file.sync()
+        newest = self.files[-1]
+        if newest.is_gone:
+            raise FileNotFoundError(errno.ENOENT, "somebody has removed it", newest.path)
         for segment in self.sealed:
             segment.sync_indexes()
         if self.directory is not None:

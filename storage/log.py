@@ -19,13 +19,15 @@ from tidelog.storage import file_names
 from tidelog.storage.append_rules import check_keys, check_timestamps
 from tidelog.storage.errors import (
     BatchTooLarge,
+    DiskFailed,
     DiskFull,
     InvalidRecord,
     OffsetOutOfRange,
+    StorageError,
     WritesStopped,
 )
 from tidelog.storage.file_names import segment_file_name
-from tidelog.storage.files import Buffer, Disk, FileSlice, WritableBuffer, join
+from tidelog.storage.files import Buffer, Disk, File, FileSlice, WritableBuffer, join, refused
 from tidelog.storage.flush import Flush
 from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log_settings import LogSettings
@@ -123,6 +125,8 @@ class Log:
         self.cleaned_offset = 0
         """Compaction has read everything below it."""
         self.writes_stopped: str | None = None
+        self.offline: str | None = None
+        """Why nothing of it can be read, or None."""
         self._unsynced = self._not_durable(self.segments[:-1])
         self._rolls = 0
         self._rolls_synced = 0
@@ -150,7 +154,7 @@ class Log:
         """Check, stamp in place and write contiguous batches; all of them or none.
 
         Raises CorruptBatch, InvalidRecord, InvalidTimestamp, BatchTooLarge, OutOfOrderSequence,
-        InvalidProducerEpoch, DiskFull, WritesStopped; the log is unchanged then.
+        InvalidProducerEpoch, DiskFull, TooManyOpenFiles, WritesStopped; the log is unchanged then.
         """
         if self.writes_stopped is not None:
             raise WritesStopped(self.writes_stopped)
@@ -164,13 +168,12 @@ class Log:
             raise BatchTooLarge(len(data), settings.segment_bytes)
         appended = self._stamp(data, headers, append_time)
         base_offset, last_offset = self.end_offset, appended[-1].last_offset
-        if self._must_roll(len(data), last_offset, headers):
-            self.roll()
         try:
+            if self._must_roll(len(data), last_offset, headers):
+                self.roll()
             self.segments[-1].append(data, appended)
-        except WritesStopped as error:
-            self.writes_stopped = error.reason
-            raise
+        except (WritesStopped, OSError) as error:
+            raise self.failed(error) from error
         self._snapshot_bytes += len(data)
         for header, batch in zip(headers, appended, strict=True):
             if header.producer_id >= 0:
@@ -265,6 +268,10 @@ class Log:
         directory = place.directory if rolled else None
         return Flush(files, sealed, directory, place.disk, self.end_offset, self._rolls)
 
+    def is_newest(self, file: File) -> bool:
+        """Whether appends go to this file."""
+        return self.active.is_open and self.active.files().log is file
+
     def flushed(self, flush: Flush) -> None:
         """Note that ``flush`` has run to its end."""
         self.flushed_offset = max(self.flushed_offset, flush.end_offset)
@@ -278,6 +285,19 @@ class Log:
     def flush_failed(self, reason: str) -> None:
         """Take no more writes: what the disk kept is unknown."""
         self.writes_stopped = reason
+
+    def failed(self, error: WritesStopped | OSError) -> StorageError:
+        """What an error in changing the log means.
+
+        Unless it may pass, as a full disk or too many open files do, no more writes are taken.
+        """
+        if isinstance(error, OSError):
+            found = refused(error, self.place.directory)
+            if not isinstance(found, DiskFailed):
+                return found
+            error = WritesStopped(str(found))
+        self.writes_stopped = error.reason
+        return error
 
     def take_snapshot(self) -> None:
         """Write the producers' state at the end offset; older snapshots go.
@@ -301,7 +321,12 @@ class Log:
         return self._snapshot_bytes
 
     def close(self) -> None:
-        """Make everything durable and the next start quick. Raises OSError, DiskFull."""
+        """Make everything durable and the next start quick. Raises OSError, DiskFull.
+
+        A log that takes no more writes stays as it is: what the disk kept is unknown.
+        """
+        if self.writes_stopped is not None:
+            return
         flush = self.begin_flush()
         if flush is not None:
             flush.run()
@@ -317,8 +342,8 @@ class Log:
     def find(self, offset: int, max_bytes: int, *, wait: bool) -> Stretch:
         """Whole batches from the one that holds ``offset``; none at the end of the log.
 
-        At least one batch, however large. Raises OffsetOutOfRange, CorruptBatch; BlockingIOError
-        when the disk would have to be waited for and ``wait`` is false.
+        At least one batch, however large. Raises OffsetOutOfRange, CorruptBatch, OSError;
+        BlockingIOError when the disk would have to be waited for and ``wait`` is false.
         """
         end = self.end_offset
         if not self.start_offset <= offset <= end:
@@ -330,6 +355,8 @@ class Log:
             try:
                 found = segment.find(offset, max_bytes, wait=wait)
             except FileNotFoundError:
+                if segment in self.segments:
+                    raise
                 # Retention took the segment away while a thread was on its way here.
                 raise OffsetOutOfRange(offset, self.start_offset, end) from None
             if segment is not segments[-1]:
@@ -371,12 +398,16 @@ class Log:
     def _visit(self, look: Callable[[Segment], T]) -> Iterator[T]:
         """What ``look`` finds in every segment, oldest first; few of them stay open."""
         for segment in list(self.segments):
-            # Retention may take a segment away while a thread is on its way there.
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 found = look(segment)
-                if segment.is_open and segment is not self.active:
-                    self.place.opened.used(segment)
-                yield found
+            except FileNotFoundError:
+                if segment in self.segments:
+                    raise
+                # Retention took the segment away while a thread was on its way there.
+                continue
+            if segment.is_open and segment is not self.active:
+                self.place.opened.used(segment)
+            yield found
 
     # Remove
 

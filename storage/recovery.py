@@ -18,11 +18,12 @@ from tidelog.storage import file_names
 from tidelog.storage.batch_file import find_batch_after
 from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.file_names import parse_segment_file_name, segment_file_name
-from tidelog.storage.files import Disk, File, join
+from tidelog.storage.files import Disk, File, join, reason_of
 from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log import Cut, Log, LogPlace, LogState
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.producer_state import ProducerState
+from tidelog.storage.recovery_watch import RecoveryWatch
 from tidelog.storage.segment import Segment, SegmentEnd
 from tidelog.storage.segment_swap import finish_swaps
 
@@ -39,36 +40,47 @@ class LastKnown(NamedTuple):
     clean: bool
 
 
-def create_log(place: LogPlace, topic_id: uuid.UUID, settings: LogSettings) -> Log:
-    """A new, empty log whose directory and metadata are durable. Raises DiskFull."""
+def create_log(place: LogPlace, topic_id: uuid.UUID, settings: LogSettings, offset: int = 0) -> Log:
+    """A new, empty log from ``offset`` on, its directory and metadata durable. Raises DiskFull."""
     disk, directory = place.disk, place.directory
     disk.make_directory(directory)
     encoded = base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=").decode()
     metadata = f"version: 0\ntopic_id: {encoded}\n".encode()
     disk.write_new(join(directory, file_names.PARTITION_METADATA), metadata)
-    epochs = LeaderEpochs([(0, 0)])
+    epochs = LeaderEpochs([(0, offset)])
     disk.write_new(join(directory, file_names.LEADER_EPOCHS), epochs.encode())
-    segment = _empty_segment(place, 0, settings)
+    segment = _empty_segment(place, offset, settings)
     disk.sync_directory(directory)
-    return Log(place, LogState([segment], 0, 0, epochs, ProducerState()), settings)
+    state = LogState([segment], offset, offset, epochs, ProducerState(), [offset])
+    return Log(place, state, settings)
 
 
-def open_log(place: LogPlace, settings: LogSettings, known: LastKnown, now_ms: int) -> Log:
-    """The log in an existing directory. Raises DirectoryUnreadable, DiskFull."""
-    sizes = _tidy(place)
-    bases = sorted(
-        parsed[0]
-        for name in sizes
-        if (parsed := parse_segment_file_name(name)) and parsed[1] == file_names.LOG
-    )
-    segments = _segments(place, bases, sizes, settings)
+def open_log(
+    place: LogPlace,
+    settings: LogSettings,
+    known: LastKnown,
+    now_ms: int,
+    watch: RecoveryWatch | None = None,
+) -> Log:
+    """The log in an existing directory. Raises DirectoryUnreadable, DiskFull, Interrupted."""
+    watch = watch or RecoveryWatch()
+    watch.check()
+    sizes = _tidy(place, watch)
+    bases = _base_offsets(sizes)
+    if bases:
+        segments = _segments(place, bases, sizes, settings)
+    else:
+        # Offsets that are known to have been reached are not given again.
+        reached = max([known.recovery_point or 0, *_snapshot_offsets(sizes)])
+        segments = [_empty_segment(place, reached, settings)]
     if known.clean and known.recovery_point is not None:
         last = segments[-1]
         last.end = SegmentEnd(last.size, max(known.recovery_point, last.base_offset))
-        _rebuild_missing_indexes(segments, sizes)
+        _rebuild_missing_indexes(segments, sizes, watch)
         cuts: list[Cut] = []
     else:
-        cuts = _recover(place, segments, sizes, known, settings)
+        point = known.recovery_point or 0
+        cuts = _recover(place, segments, sizes, point, settings, watch)
     start_offset = max(known.start_offset or 0, segments[0].base_offset)
     if start_offset > segments[-1].next_offset:
         cuts += [_move_away(place, segment, _TORN) for segment in segments]
@@ -79,11 +91,16 @@ def open_log(place: LogPlace, settings: LogSettings, known: LastKnown, now_ms: i
         epochs.begin(epochs.current + 1, end_offset)
         path = join(place.directory, file_names.LEADER_EPOCHS)
         place.disk.write_atomically(path, epochs.encode())
-    producers, snapshots = _producers(place, segments, sizes, now_ms)
+    producers, snapshots = _producers(place, segments, sizes, now_ms, watch)
     flushed = end_offset if known.clean else min(known.recovery_point or 0, end_offset)
     damage = [*_damage_kept(place, sizes), *cuts]
     state = LogState(segments, start_offset, flushed, epochs, producers, snapshots, damage)
     return Log(place, state, settings)
+
+
+def _base_offsets(sizes: dict[str, int]) -> list[int]:
+    parsed = map(parse_segment_file_name, sizes)
+    return sorted(found[0] for found in parsed if found and found[1] == file_names.LOG)
 
 
 def acknowledge_damage(log: Log) -> None:
@@ -95,7 +112,7 @@ def acknowledge_damage(log: Log) -> None:
     log.cuts = []
 
 
-def _tidy(place: LogPlace) -> dict[str, int]:
+def _tidy(place: LogPlace, watch: RecoveryWatch) -> dict[str, int]:
     """Remove what an interrupted change left; the files that remain, with their sizes."""
     disk, directory = place.disk, place.directory
     sizes = disk.sizes(directory)
@@ -107,17 +124,21 @@ def _tidy(place: LogPlace) -> dict[str, int]:
         parsed = parse_segment_file_name(name)
         indexes = (file_names.OFFSET_INDEX, file_names.TIME_INDEX)
         orphan = parsed and parsed[1] in indexes and name.partition(".")[0] not in logs
-        if orphan or name.endswith((file_names.DELETED, ".tmp")):
+        if orphan:
             disk.remove(path)
             del sizes[name]
+        elif name.endswith((file_names.DELETED, ".tmp")):
+            del sizes[name]
+            try:
+                disk.remove(path)
+            except OSError as error:
+                watch.unfinished.append(f"{path} could not be removed: {reason_of(error)}")
     return sizes
 
 
 def _segments(
     place: LogPlace, bases: list[int], sizes: dict[str, int], settings: LogSettings
 ) -> list[Segment]:
-    if not bases:
-        return [_empty_segment(place, _newest_snapshot_offset(sizes), settings)]
     segments = []
     for base, following in zip(bases, [*bases[1:], bases[-1]], strict=True):
         end = SegmentEnd(sizes[segment_file_name(base, file_names.LOG)], following)
@@ -135,33 +156,30 @@ def _empty_segment(place: LogPlace, offset: int, settings: LogSettings) -> Segme
     return segment
 
 
-def _newest_snapshot_offset(sizes: dict[str, int]) -> int:
-    """An offset known to have been reached, should every segment be gone."""
-    return max(_snapshot_offsets(sizes), default=0)
-
-
 def _snapshot_offsets(sizes: dict[str, int]) -> list[int]:
     parsed = (parse_segment_file_name(name) for name in sizes)
     return [p[0] for p in parsed if p and p[1] == file_names.PRODUCER_SNAPSHOT]
 
 
-def _rebuild_missing_indexes(segments: list[Segment], sizes: dict[str, int]) -> None:
+def _rebuild_missing_indexes(
+    segments: list[Segment], sizes: dict[str, int], watch: RecoveryWatch
+) -> None:
     for segment in segments:
         names = (
             segment_file_name(segment.base_offset, file_names.OFFSET_INDEX),
             segment_file_name(segment.base_offset, file_names.TIME_INDEX),
         )
         if any(name not in sizes for name in names):
-            _rebuild(segment)
+            _rebuild(segment, watch)
 
 
-def _rebuild(segment: Segment) -> None:
+def _rebuild(segment: Segment, watch: RecoveryWatch) -> None:
     """Make the indexes of a segment again; damage in it is left for its readers to find."""
     end = segment.end
     segment.drop_index_entries_from(0, segment.base_offset)
     with contextlib.suppress(CorruptBatch):
         for _ in segment.rebuild_from(0, check=False):
-            pass
+            watch.check()
     segment.end = end
     segment.seal()
 
@@ -170,17 +188,16 @@ def _recover(
     place: LogPlace,
     segments: list[Segment],
     sizes: dict[str, int],
-    known: LastKnown,
+    point: int,
     settings: LogSettings,
+    watch: RecoveryWatch,
 ) -> list[Cut]:
     """Check ``segments`` from the recovery point on; the list is shortened where one is cut."""
-    point = known.recovery_point or 0
-    # Also the segment that ends at the point: its indexes may have been completed later.
-    first = max((n for n, s in enumerate(segments) if s.base_offset < point), default=0)
-    _rebuild_missing_indexes(segments[:first], sizes)
+    first = _first_to_check([segment.base_offset for segment in segments], point)
+    _rebuild_missing_indexes(segments[:first], sizes, watch)
     for number in range(first, len(segments)):
         segment = segments[number]
-        cut = _recover_segment(place, segment, point)
+        cut = _recover_segment(place, segment, point, watch)
         following = segments[number + 1] if number + 1 < len(segments) else None
         gap = (
             following is not None
@@ -203,18 +220,41 @@ def _recover(
     return []
 
 
-def _recover_segment(place: LogPlace, segment: Segment, point: int) -> Cut | None:
+def _first_to_check(base_offsets: list[int], point: int) -> int:
+    """The number of the first segment that recovery from ``point`` reads again.
+
+    Also the one that ends at the point: its indexes may have been completed later.
+    """
+    return max((n for n, base in enumerate(base_offsets) if base < point), default=0)
+
+
+def bytes_to_check(place: LogPlace, known: LastKnown) -> int:
+    """About how many bytes ``open_log`` will read again. Raises DirectoryUnreadable."""
+    sizes = place.disk.sizes(place.directory)
+    bases = _base_offsets(sizes)
+    if known.clean or not bases:
+        return 0
+    first = _first_to_check(bases, known.recovery_point or 0)
+    return sum(sizes[segment_file_name(base, file_names.LOG)] for base in bases[first:])
+
+
+def _recover_segment(
+    place: LogPlace, segment: Segment, point: int, watch: RecoveryWatch
+) -> Cut | None:
     """Check one segment; what had to be cut from its end, if anything."""
     size = segment.files().log.size
     position, offset = _recovery_start(segment, point)
     segment.end = SegmentEnd(position, offset)
+    watch.begin(segment)
     with contextlib.suppress(CorruptBatch):
         for batch in segment.rebuild_from(position, check=True):
+            watch.check()
             header = batch.header
             if header.base_offset < offset or header.last_offset_delta < 0:
                 segment.end = SegmentEnd(batch.position, offset)
                 break
             offset = header.next_offset
+    watch.end(size)
     cut = _cut_end(place, segment, size) if segment.size < size else None
     segment.seal()
     segment.indexes_synced = False
@@ -314,7 +354,11 @@ def _read_epochs(place: LogPlace) -> LeaderEpochs:
 
 
 def _producers(
-    place: LogPlace, segments: list[Segment], sizes: dict[str, int], now_ms: int
+    place: LogPlace,
+    segments: list[Segment],
+    sizes: dict[str, int],
+    now_ms: int,
+    watch: RecoveryWatch,
 ) -> tuple[ProducerState, list[int]]:
     """The producers at the log's end, from the newest sound snapshot and what came after it.
 
@@ -343,6 +387,7 @@ def _producers(
         position = segment.files().offset_index.position_of(covered)
         with contextlib.suppress(CorruptBatch):
             for batch in segment.scan(position):
+                watch.check()
                 header = batch.header
                 if header.producer_id >= 0 and header.base_offset >= covered:
                     state.note(header, header.base_offset, now_ms)

@@ -13,6 +13,7 @@ from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 
 NO_TIMESTAMP = -1
+_LEADER_NOT_AVAILABLE, _NO_LEADER = 5, -1
 _FENCED_LEADER_EPOCH, _UNKNOWN_LEADER_EPOCH = 74, 75
 _READ, _WRITE, _CREATE, _DELETE, _ALTER, _DESCRIBE = 3, 4, 5, 6, 7, 8
 _CLUSTER_ACTION, _DESCRIBE_CONFIGS, _ALTER_CONFIGS, _IDEMPOTENT_WRITE = 9, 10, 11, 12
@@ -68,6 +69,21 @@ def leader_epoch_error(partition: Partition, epoch: int) -> int:
     if epoch > partition.leader_epoch:
         return _UNKNOWN_LEADER_EPOCH
     return _FENCED_LEADER_EPOCH if 0 <= epoch < partition.leader_epoch else 0
+
+
+def partition_fields(call: Call, partition: Partition) -> dict[str, Any]:
+    """How an answer describes a partition; one that is offline has no leader, as in Kafka."""
+    here = call.broker.node_id
+    offline = partition.offline is not None
+    return {
+        "error_code": _LEADER_NOT_AVAILABLE if offline else 0,
+        "partition_index": partition.index,
+        "leader_id": _NO_LEADER if offline else here,
+        "leader_epoch": partition.leader_epoch,
+        "replica_nodes": (here,),
+        "isr_nodes": (here,),
+        "offline_replicas": (here,) if offline else (),
+    }
 
 
 def topic_fields(entry: Any, name_field: str = "name") -> dict[str, Any]:

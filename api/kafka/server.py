@@ -59,14 +59,19 @@ class KafkaServer:
         self._spares: list[bytearray] = []
         self._server: asyncio.Server | None = None
 
-    async def start(self) -> tuple[str, int]:
-        """Begin to listen; the address in use. Raises OSError."""
+    async def bind(self) -> tuple[str, int]:
+        """Take the address, and say which it is; connections are refused still. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self), self._host, self._port, backlog=1024
+            lambda: Connection(self), self._host, self._port, backlog=1024, start_serving=False
         )
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
+
+    async def serve(self) -> None:
+        """Begin to listen."""
+        assert self._server is not None, "bind comes first"
+        await self._server.start_serving()
 
     def admits(self, address: str) -> bool:
         """Whether one more connection from an address is within the limits."""

@@ -25,11 +25,13 @@ from tidelog.api.rest.http import (
     too_large,
 )
 from tidelog.api.rest.pages import Pages
+from tidelog.api.rest.probes import Probes
 from tidelog.api.rest.produce import Produce
 from tidelog.api.rest.rendering import encode_json
 from tidelog.api.rest.replay import Replay
 from tidelog.api.rest.server import is_loopback
 from tidelog.api.rest.target import path_of, segments
+from tidelog.broker.errors import Loading
 
 _log = logging.getLogger("tidelog.http")
 _REQUEST_ID_MAX = 128
@@ -41,6 +43,8 @@ class Door:
 
     def __init__(self, context: RestContext) -> None:
         settings = context.broker.settings
+        self._broker = context.broker
+        self._probes = Probes(context)
         self._administration = Administration(context)
         self._body_limit: int = settings["http.max.body.bytes"]
         self._produce = Produce(context)
@@ -86,8 +90,14 @@ class Door:
         parts = segments(scope["raw_path"])
         method, count = scope["method"], len(parts)
         if count < 5 or parts[1] != "v1" or parts[2] != "topics":
+            probe = self._probes.find(scope["path"]) if method == "GET" else None
+            if probe is not None:
+                await probe(exchange.send)
+                return
+            self._check_recovered()
             await self._administer(scope, parts, receive, exchange)
             return
+        self._check_recovered()
         request = Request(scope, receive, self._body_limit)
         send = exchange.send
         if count == 5 and parts[4] == "records" and method == "POST":
@@ -106,6 +116,12 @@ class Door:
             await self._pages(request, send, parts[4], index, page)
         else:
             await self._administer(scope, parts, receive, exchange)
+
+    def _check_recovered(self) -> None:
+        """Raises Loading."""
+        if self._broker.recovering:
+            progress = self._broker.opening.progress
+            raise Loading(progress.opened, progress.total)
 
     async def _administer(
         self, scope: Scope, parts: list[str], receive: Receive, exchange: _Exchange

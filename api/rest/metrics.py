@@ -72,6 +72,9 @@ class _Everything(Collector):
 
     def collect(self) -> Iterator[Metric]:
         broker = self._broker
+        yield from _recovery(broker)
+        if broker.recovering:
+            return
         yield from _logs(broker)
         yield from _topics(broker)
         yield from _cache(broker)
@@ -84,6 +87,16 @@ class _Everything(Collector):
         yield syncs
 
 
+def _recovery(broker: Broker) -> Iterator[Metric]:
+    opened, total, read_bytes, total_bytes = broker.opening.progress
+    for name, text, value in (
+        ("kafka_log_logmanager_remaininglogstorecover", "Logs to be opened", total - opened),
+        ("tidelog_recovery_read_bytes", "Bytes that recovery has checked", read_bytes),
+        ("tidelog_recovery_total_bytes", "Bytes that recovery must check", total_bytes),
+    ):
+        yield GaugeMetricFamily(name, text, value)
+
+
 def _logs(broker: Broker) -> Iterator[Metric]:
     start = GaugeMetricFamily("kafka_log_log_start_offset", "First offset", labels=_PARTITION)
     end = GaugeMetricFamily("kafka_log_log_end_offset", "Next offset", labels=_PARTITION)
@@ -93,16 +106,25 @@ def _logs(broker: Broker) -> Iterator[Metric]:
     stopped = GaugeMetricFamily(
         "tidelog_log_writes_stopped", "1 when the disk failed", labels=_PARTITION
     )
+    offline = GaugeMetricFamily(
+        "kafka_server_replicamanager_offlinereplicacount", "Logs that could not be opened"
+    )
+    offline_count = 0
     for topic in broker.topics():
         for partition in topic.partitions:
             labels = (topic.name, str(partition.index))
+            if partition.offline is not None:
+                offline_count += 1
+                stopped.add_metric(labels, 1)
+                continue
             start.add_metric(labels, partition.start_offset)
             end.add_metric(labels, partition.end_offset)
             size.add_metric(labels, partition.size_bytes)
             segments.add_metric(labels, len(partition.log.segments))
             flushed.add_metric(labels, partition.flushed_offset)
             stopped.add_metric(labels, int(partition.writes_stopped is not None))
-    yield from (start, end, size, segments, flushed, stopped)
+    offline.add_metric((), offline_count)
+    yield from (start, end, size, segments, flushed, stopped, offline)
 
 
 def _topics(broker: Broker) -> Iterator[Metric]:

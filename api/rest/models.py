@@ -55,6 +55,7 @@ class PartitionOut(BaseModel):
     segments: int
     leader_epoch: int
     writes_stopped: str | None = Field(description="why no more writes are taken")
+    offline: bool = Field(description="nothing can be read either: the log could not be opened")
     damage: list[str] = Field(description="files that recovery cut because they were damaged")
 
 
@@ -218,13 +219,6 @@ class Dropped(BaseModel):
 class AlterCache(In):
     budget_bytes: int | None = Field(default=None, ge=0, le=2**62)
     ttl_ms: int | None = Field(default=None, ge=0, le=2**62, description="0 for none")
-
-
-class Health(BaseModel):
-    status: Literal["ok", "recovering", "degraded", "stopping"]
-    recovered: int
-    total: int
-    problems: list[str]
 
 
 class Limits(BaseModel):

@@ -167,6 +167,31 @@ _SCHEMAS: dict[str, Any] = {
             "cursor": {"type": "string"},
         },
     },
+    "Health": {
+        "type": "object",
+        "required": ["status", "recovered", "total", "problems", "broken"],
+        "properties": {
+            "status": {"enum": ["ok", "degraded", "recovering", "failing", "stopping"]},
+            "recovered": {**_INT, "description": "partitions that are open"},
+            "total": _INT,
+            "recovered_bytes": {**_INT, "description": "read of what must be checked again"},
+            "total_bytes": {**_INT, "description": "0 until it is known"},
+            "problems": {"type": "array", "items": {"type": "string"}},
+            "broken": {
+                "type": "array",
+                "description": "what is not served; without a partition, all of it",
+                "items": {
+                    "type": "object",
+                    "required": ["topic", "partition", "reason"],
+                    "properties": {
+                        "topic": _NULLABLE_TEXT,
+                        "partition": {"type": ["integer", "null"]},
+                        "reason": {"type": "string"},
+                    },
+                },
+            },
+        },
+    },
     "PageReply": {
         "type": "object",
         "required": ["records", "next_offset"],
@@ -318,6 +343,27 @@ def _page() -> dict[str, Any]:
     }
 
 
+def _health(name: str, summary: str, *statuses: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Health"}
+    answer = {"description": summary, "content": {"application/json": {"schema": schema}}}
+    return {
+        "tags": ["operating"],
+        "summary": summary,
+        "operationId": name,
+        "responses": {**_errors(), **dict.fromkeys(statuses, answer)},
+    }
+
+
+def _metrics() -> dict[str, Any]:
+    page = {"text/plain": {"schema": {"type": "string"}}}
+    return {
+        "tags": ["operating"],
+        "summary": "Prometheus metrics",
+        "operationId": "metrics",
+        "responses": {"200": {"description": "The page", "content": page}, **_errors()},
+    }
+
+
 def complete(generated: dict[str, Any]) -> dict[str, Any]:
     """The generated description with the hot routes in it."""
     paths = generated["paths"]
@@ -328,6 +374,10 @@ def complete(generated: dict[str, Any]) -> dict[str, Any]:
         paths[partition]["get"] = _fetch()
         pages = "/v1/topics/{topic}/{topic_id}/partitions/{partition}/pages/{page}"
         paths[pages] = {"get": _page()}
+        paths["/health/live"] = {"get": _health("live", "The process answers", "200")}
+        ready = _health("ready", "Whether everything is served, and what is not", "200", "503")
+        paths["/health/ready"] = {"get": ready}
+        paths["/metrics"] = {"get": _metrics()}
         generated["components"]["schemas"].update(_SCHEMAS)
     return generated
 

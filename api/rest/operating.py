@@ -1,11 +1,11 @@
-"""Operating the broker: cache, health, facts about it, producer ids."""
+"""Operating the broker: cache, facts about it, producer ids."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.answers import errors
@@ -17,7 +17,6 @@ from tidelog.api.rest.models import (
     CacheNumbers,
     CacheOut,
     Dropped,
-    Health,
     Index,
     Limits,
     ProducerOut,
@@ -74,19 +73,6 @@ def routes(context: RestContext) -> APIRouter:
         """Drop what is cached under a tag."""
         return Dropped(entries=broker.cache.drop_tag(tag))
 
-    @router.get("/health/live", responses=errors())
-    async def live() -> Health:
-        """The process answers."""
-        return _health(context)
-
-    @router.get("/health/ready", responses={**errors(), 503: {"model": Health}})
-    async def ready(response: Response) -> Health:
-        """200 when requests are served, 503 while recovering or stopping, and how far it is."""
-        health = _health(context)
-        if health.status in ("recovering", "stopping"):
-            response.status_code = 503
-        return health
-
     @router.get("/v1/broker", responses=errors())
     async def show_broker() -> BrokerOut:
         """Version, uptime, addresses, limits."""
@@ -96,13 +82,6 @@ def routes(context: RestContext) -> APIRouter:
     async def new_producer() -> ProducerOut:
         """An id for a stream of retry-safe batches (`Producer-Id`, `-Epoch`, `-Sequence`)."""
         return ProducerOut(producer_id=await broker.allocate_producer_id(), producer_epoch=0)
-
-    @router.get("/metrics", responses=errors(), response_class=Response)
-    async def metrics() -> Response:
-        """Prometheus metrics."""
-        from tidelog.api.rest.metrics import CONTENT_TYPE, render_metrics
-
-        return Response(await render_metrics(context), media_type=CONTENT_TYPE)
 
     return router
 
@@ -145,25 +124,6 @@ async def _warm(context: RestContext, partition: Partition, offset: int, end: in
         size += fetched.size
         offset = fetched.next_offset
     return Warmed(bytes=size, next_offset=offset)
-
-
-def _health(context: RestContext) -> Health:
-    broker = context.broker
-    problems = [f"{s.topic}-{s.partition}: {s.reason}" for s in broker.stopped()]
-    problems += [
-        f"{cut.path}: damaged, kept as {cut.kept_as}" for cut in broker.cuts() if cut.damage
-    ]
-    if broker.store.failure is not None:
-        problems.append(f"checkpoints cannot be written: {broker.store.failure}")
-    opened, total = broker.progress
-    status: Literal["ok", "recovering", "degraded", "stopping"] = "ok"
-    if broker.closing:
-        status = "stopping"
-    elif opened < total:
-        status = "recovering"
-    elif problems:
-        status = "degraded"
-    return Health(status=status, recovered=opened, total=total, problems=problems)
 
 
 def _broker(context: RestContext) -> BrokerOut:

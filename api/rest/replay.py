@@ -272,7 +272,11 @@ class _Pace:
 
 
 async def open_reader(topic: Topic, query: dict[str, str]) -> MergedReader:
-    """A reader at the cursor, or at the beginning of the time range. Raises ApiError."""
+    """A reader at the cursor, or at the beginning of the time range.
+
+    Raises ApiError, PartitionOffline.
+    """
+    partitions = topic.all_online()
     since_ms = parse_time(query["from"], "from") if "from" in query else None
     until_ms = parse_time(query["to"], "to") if "to" in query else None
     if since_ms is not None and until_ms is not None and since_ms > until_ms:
@@ -280,15 +284,15 @@ async def open_reader(topic: Topic, query: dict[str, str]) -> MergedReader:
     if "cursor" in query:
         starts = _parse_cursor(topic, query["cursor"])
     elif since_ms is not None:
-        starts = [await resolve_offset(p, f"ts:{since_ms}") for p in topic.partitions]
+        starts = [await resolve_offset(p, f"ts:{since_ms}") for p in partitions]
     else:
         asked = query.get("offset", "earliest")
         if asked not in ("earliest", "latest"):
             message = "offset must be earliest or latest for a whole topic"
             raise ApiError(422, "invalid_parameter", message, parameter="offset")
-        starts = [await resolve_offset(p, asked) for p in topic.partitions]
+        starts = [await resolve_offset(p, asked) for p in partitions]
     sources = []
-    for partition, start in zip(topic.partitions, starts, strict=True):
+    for partition, start in zip(partitions, starts, strict=True):
         end = None
         if until_ms is not None:
             end = await resolve_offset(partition, f"ts:{until_ms}")

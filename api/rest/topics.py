@@ -106,7 +106,7 @@ def routes(context: RestContext) -> APIRouter:
         ] = "latest",
     ) -> TopicOffsets:
         """Per partition the earliest or latest offset, or the first at or after a time."""
-        found = [await _offset(p, timestamp) for p in broker.topic(topic).partitions]
+        found = [await _offset(p, timestamp) for p in broker.topic(topic).all_online()]
         return TopicOffsets(offsets=found)
 
     @router.post("/{topic:name}/damage:acknowledge", status_code=204, responses=errors(404))
@@ -180,6 +180,7 @@ def _describe(topic: Topic) -> TopicOut:
                 segments=len(p.log.segments),
                 leader_epoch=p.leader_epoch,
                 writes_stopped=p.writes_stopped,
+                offline=p.offline is not None,
                 damage=[cut.kept_as for cut in p.damage],
             )
             for p in topic.partitions

@@ -234,8 +234,8 @@ async def test_a_directory_that_no_topic_has_is_set_aside(broker: Broker) -> Non
     await broker.close()
     os.mkdir(os.path.join(broker.data_dir, "left-0"))
     again = await Broker.open(broker.data_dir, settings())
-    assert len(again.strays) == 1
-    assert again.strays[0].startswith("left-0.")
+    assert len(again.opening.strays) == 1
+    assert again.opening.strays[0].startswith("left-0.")
     await again.close()
 
 

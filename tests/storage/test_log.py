@@ -309,13 +309,31 @@ def test_nothing_can_be_deleted_beyond_the_end(one: OneLog) -> None:
     assert one.log.start_offset == 1
 
 
-def test_a_reader_that_comes_late_to_a_removed_segment_is_told(one: OneLog) -> None:
+def test_a_reader_that_comes_late_to_a_removed_segment_is_told(
+    one: OneLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one.fill(100)
-    segments = one.log.segments
-    one.log.advance_start(bases(one)[1])
-    one.log.remove_below(one.log.start_offset)
-    segments[0].close_files()
-    one.log.segments, one.log.start_offset = segments, 0
-    with pytest.raises(OffsetOutOfRange):
+    first, next_base = one.log.segments[0], bases(one)[1]
+    open_files = first.files
+
+    def late() -> object:
+        one.log.advance_start(next_base)
+        one.log.remove_below(next_base)
+        return open_files()
+
+    first.close_files()
+    monkeypatch.setattr(first, "files", late)
+    with pytest.raises(OffsetOutOfRange) as caught:
         one.log.read(0, 100, wait=True)
+    assert caught.value.start_offset == next_base
     assert not one.file(0).exists()
+
+
+def test_a_segment_that_somebody_removed_is_not_taken_for_one_that_retention_took(
+    one: OneLog,
+) -> None:
+    one.fill(100)
+    one.log.segments[0].close_files()
+    one.file(0).unlink()
+    with pytest.raises(FileNotFoundError):
+        one.log.read(0, 100, wait=True)

@@ -116,11 +116,22 @@ def test_only_a_clean_stop_leaves_the_mark(tmp_path: Path) -> None:
     for clean in (False, True, False):
         directory = DataDirectory(str(tmp_path), Disk(), 1)
         opened.append(directory.was_clean)
+        directory.begin()
         if clean:
             directory.mark_clean()
         directory.release()
     assert opened == [False, False, True]
     assert not (tmp_path / file_names.CLEAN_SHUTDOWN).exists()
+
+
+def test_a_start_that_changes_nothing_leaves_the_mark(tmp_path: Path) -> None:
+    for _ in range(2):
+        directory = DataDirectory(str(tmp_path), Disk(), 1)
+        directory.mark_clean()
+        directory.release()
+    directory = DataDirectory(str(tmp_path), Disk(), 1)
+    assert directory.was_clean
+    directory.release()
 
 
 def test_checkpoints_are_known_after_a_start(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.lookups import TOPIC_OPERATIONS, code_of
+from tidelog.api.kafka.lookups import TOPIC_OPERATIONS, code_of, partition_fields
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.topic import Topic
@@ -64,7 +64,6 @@ def _cursor_fits(cursor: Any, names: list[str]) -> bool:
 
 
 def _describe(call: Call, topic: Topic, first: int, last: int) -> dict[str, Any]:
-    here = call.broker.node_id
     return {
         "error_code": 0,
         "name": topic.name,
@@ -73,12 +72,7 @@ def _describe(call: Call, topic: Topic, first: int, last: int) -> dict[str, Any]
         "topic_authorized_operations": TOPIC_OPERATIONS,
         "partitions": [
             {
-                "error_code": 0,
-                "partition_index": partition.index,
-                "leader_id": here,
-                "leader_epoch": partition.leader_epoch,
-                "replica_nodes": (here,),
-                "isr_nodes": (here,),
+                **partition_fields(call, partition),
                 "eligible_leader_replicas": (),
                 "last_known_elr": (),
             }

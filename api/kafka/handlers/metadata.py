@@ -14,6 +14,7 @@ from tidelog.api.kafka.lookups import (
     CLUSTER_OPERATIONS,
     TOPIC_OPERATIONS,
     code_of,
+    partition_fields,
     this_broker,
 )
 from tidelog.api.kafka.peer import Call
@@ -84,21 +85,10 @@ def _refused(name: str | None, topic_id: UUID | None, code: int) -> dict[str, An
 
 
 def _describe(call: Call, topic: Topic) -> dict[str, Any]:
-    here = call.broker.node_id
     return {
         "error_code": 0,
         "name": topic.name,
         "topic_id": topic.id,
         "is_internal": topic.internal,
-        "partitions": [
-            {
-                "error_code": 0,
-                "partition_index": partition.index,
-                "leader_id": here,
-                "leader_epoch": partition.leader_epoch,
-                "replica_nodes": (here,),
-                "isr_nodes": (here,),
-            }
-            for partition in topic.partitions
-        ],
+        "partitions": [partition_fields(call, partition) for partition in topic.partitions],
     }

@@ -38,7 +38,7 @@ async def handle(call: Call, request: Any) -> Values:
 def _code(call: Call, topic: str, index: int) -> int:
     """The error of a partition that there is not."""
     try:
-        call.broker.topic(topic).partition(index)
+        call.broker.topic(topic).check_index(index)
     except BrokerError as error:
         return code_of(error)
     return 0
