@@ -5,15 +5,37 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 DEFAULT_SERVER = "http://127.0.0.1:8082"
+_PATIENCE_S = 90
+_FOREIGN_CHARACTERS_MAX = 200
+"""How much is shown of an answer that is none of a broker's."""
+_BROKEN = (OSError, http.client.HTTPException, UnicodeError)
+"""What http.client raises; UnicodeError for a host name that cannot be one."""
 
 
 class CommandFailed(Exception):
-    """What a person is told; the exit status is 1."""
+    """What a person is told in one sentence."""
+
+    exit_status = 1
+
+
+class UsedWrongly(CommandFailed):
+    """The command line itself is wrong; nothing was tried."""
+
+    exit_status = 2
+
+
+class NoAnswer(CommandFailed):
+    """No whole answer came; ``sent``: the broker may have got the request all the same."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class Refused(CommandFailed):
@@ -27,18 +49,13 @@ class Refused(CommandFailed):
 
 
 class Client:
-    """Calls one broker; ``server`` is its URL."""
+    """Calls one broker; ``server`` is its URL, with the path below which it is served."""
 
     def __init__(self, server: str | None) -> None:
-        """Raises CommandFailed for a URL that is none."""
+        """Raises UsedWrongly for a URL that is none."""
         self.server = server or os.environ.get("TIDELOG_SERVER") or DEFAULT_SERVER
-        parts = urlsplit(self.server)
-        if parts.scheme != "http" or not parts.hostname:
-            raise CommandFailed(
-                f"{self.server!r} is not the URL of a broker, like {DEFAULT_SERVER}"
-            )
-        self._host, self._port = parts.hostname, parts.port or 80
-        self._connection: http.client.HTTPConnection | None = None
+        self._address = _address_of(self.server)
+        self._idle: http.client.HTTPConnection | None = None
 
     def call(
         self,
@@ -49,10 +66,32 @@ class Client:
         headers: dict[str, str] | None = None,
     ) -> Any:
         """The JSON of the answer, None for none. Raises Refused, CommandFailed."""
-        data = None if body is None else json.dumps(body).encode()
-        response = self._send(method, path, query, data, "application/json", headers or {})
-        content = response.read()
-        return json.loads(content) if content else None
+        content = self.content(method, path, query, body, headers)
+        if not content:
+            return None
+        try:
+            answer = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise self.foreign_answer() from error
+        return _Answer(answer) if isinstance(answer, dict) else answer
+
+    def content(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
+        """The bytes of the answer; ``body`` is sent as JSON. Raises Refused, CommandFailed."""
+        if body is None:
+            return self._exchange(method, path, query, None, headers or {})
+        headers = {**(headers or {}), "Content-Type": "application/json"}
+        return self._exchange(method, path, query, json.dumps(body).encode(), headers)
+
+    def post_raw(self, path: str, data: bytes, kind: str, query: dict[str, Any]) -> None:
+        """Send bytes as they are. Raises Refused, CommandFailed."""
+        self._exchange("POST", path, query, data, {"Content-Type": kind})
 
     def every(self, name: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """All entries of the list ``/v1/NAME``, page by page."""
@@ -65,47 +104,112 @@ class Client:
                 return entries
             query["page_token"] = answer["next_page_token"]
 
-    def post_raw(self, path: str, data: bytes, kind: str, query: dict[str, Any]) -> Any:
-        """Send bytes as they are; the JSON of the answer."""
-        return json.loads(self._send("POST", path, query, data, kind, {}).read())
-
     def lines(
         self, path: str, query: dict[str, Any], accept: str = "application/x-ndjson"
     ) -> Iterator[bytes]:
         """The lines of a streamed answer, as they come."""
-        response = self._send("GET", path, query, None, None, {"Accept": accept}, patience=None)
-        yield from response
+        connection = self._connect()
+        connection.sock.settimeout(None)
+        try:
+            connection.request("GET", self._target(path, query), None, {"Accept": accept})
+            response = connection.getresponse()
+            if response.status >= 300:
+                raise _refused(response.status, response.read())
+            yield from response
+        except _BROKEN as error:
+            raise self._no_answer(error, sent=True) from error
 
-    def _send(
+    def foreign_answer(self) -> CommandFailed:
+        """For an answer that no broker gives."""
+        return CommandFailed(f"what answers at {self.server} is not a broker of this kind")
+
+    def _exchange(
         self,
         method: str,
         path: str,
         query: dict[str, Any] | None,
         body: bytes | None,
-        kind: str | None,
         headers: dict[str, str],
-        patience: float | None = 90,
-    ) -> http.client.HTTPResponse:
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = path + ("?" + urlencode(given) if given else "")
-        if kind is not None and body is not None:
-            headers = {**headers, "Content-Type": kind}
+    ) -> bytes:
+        # Whatever interrupts the exchange, its connection is not used again.
+        connection, self._idle = self._idle, None
+        if connection is None or _is_dropped(connection):
+            connection = self._connect()
         try:
-            if self._connection is None or patience is None:
-                self._connection = http.client.HTTPConnection(
-                    self._host, self._port, timeout=patience
-                )
-            self._connection.request(method, target, body, headers)
-            response = self._connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection = None
-            raise CommandFailed(
-                f"no broker answers at {self.server} ({error}); start one with 'tidelog serve' "
-                "or name another with --server or TIDELOG_SERVER"
-            ) from error
-        if response.status >= 400:
-            raise _refused(response.status, response.read())
-        return response
+            connection.request(method, self._target(path, query), body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        except _BROKEN as error:
+            raise self._no_answer(error, sent=True) from error
+        self._idle = connection
+        if response.status >= 300:
+            raise _refused(response.status, content)
+        return content
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port, _ = self._address
+        connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
+        try:
+            connection.connect()
+        except _BROKEN as error:
+            raise self._no_answer(error, sent=False) from error
+        return connection
+
+    def _target(self, path: str, query: dict[str, Any] | None) -> str:
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        target = self._address.prefix + path
+        return f"{target}?{urlencode(given, errors='surrogateescape')}" if given else target
+
+    def _no_answer(self, error: Exception, *, sent: bool) -> NoAnswer:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return NoAnswer(
+            f"no broker answers at {self.server} ({reason}); start one with 'tidelog serve' "
+            "or name another with --server or TIDELOG_SERVER",
+            sent=sent,
+        )
+
+
+class _Answer(dict[str, Any]):
+    """An answer whose members are those of a broker's."""
+
+    def __missing__(self, name: str) -> Any:
+        raise CommandFailed(f"the answer has no {name!r}: is this the URL of a broker?")
+
+
+class _Address(NamedTuple):
+    host: str
+    port: int
+    prefix: str
+    """Before every path: empty, or where a proxy serves the broker."""
+
+
+def _address_of(server: str) -> _Address:
+    """Raises UsedWrongly."""
+    try:
+        parts = urlsplit(server)
+        host, port = parts.hostname, parts.port
+        prefix = quote(parts.path.rstrip("/"), safe="/%")
+    except ValueError:
+        raise _not_a_url(server) from None
+    if parts.scheme == "https":
+        raise UsedWrongly(f"{server!r}: a broker speaks http, not https, like {DEFAULT_SERVER}")
+    strange = parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme != "http" or not host or strange or not server.isprintable() or " " in server:
+        raise _not_a_url(server)
+    return _Address(host, 80 if port is None else port, prefix)
+
+
+def _not_a_url(server: str) -> UsedWrongly:
+    return UsedWrongly(f"{server!r} is not the URL of a broker, like {DEFAULT_SERVER}")
+
+
+def _is_dropped(connection: http.client.HTTPConnection) -> bool:
+    """Whether the broker has closed a connection on which nothing is asked."""
+    if connection.sock is None:
+        return True
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _refused(status: int, content: bytes) -> Refused:
@@ -115,8 +219,8 @@ def _refused(status: int, content: bytes) -> Refused:
         if code == "unknown_topic":
             message = f"there is no topic {details['topic']!r}; 'tidelog topic list' shows them all"
         return Refused(status, code, message, details)
-    except (ValueError, KeyError, TypeError):
-        text = content.decode(errors="replace").strip()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        text = " ".join(content.decode(errors="replace").split())[:_FOREIGN_CHARACTERS_MAX]
         return Refused(status, "unknown", f"HTTP {status}: {text}", {})
 
 
@@ -129,11 +233,11 @@ def path_of(*parts: str | int) -> str:
 
 
 def named_values(pairs: Iterable[str]) -> dict[str, str]:
-    """``NAME=VALUE`` pairs as a dict. Raises CommandFailed."""
+    """``NAME=VALUE`` pairs as a dict. Raises UsedWrongly."""
     values = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise CommandFailed(f"{pair!r} is not NAME=VALUE")
+            raise UsedWrongly(f"{pair!r} is not NAME=VALUE")
         values[name] = value
     return values

@@ -5,6 +5,7 @@ Exit statuses: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from tidelog.api.cli import consume, group, log, produce, retention, topic
 from tidelog.api.cli.client import CommandFailed
 from tidelog.storage.errors import StorageError
 
-FAILED, INTERRUPTED = 1, 130
+_FAILED = 1
 
 app = typer.Typer(
     name="tidelog",
@@ -53,7 +54,7 @@ def serve(context: typer.Context) -> None:
     raise typer.Exit(serve(context.args))
 
 
-app.command()(produce.produce)
+app.command(help=produce.HELP)(produce.produce)
 app.command()(consume.consume)
 app.command()(consume.replay)
 app.add_typer(topic.app, name="topic")
@@ -64,11 +65,15 @@ app.add_typer(log.app, name="log")
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; the exit status. Raises SystemExit for what typer ends by itself."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the locale has no letter for is shown by its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(list(arguments), prog_name="tidelog")
-    except (CommandFailed, StorageError) as error:
+    except CommandFailed as error:
         print(f"tidelog: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        return error.exit_status
+    except StorageError as error:
+        print(f"tidelog: {error}", file=sys.stderr)
+        return _FAILED
     return 0

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tidelog.api.cli.client import Client, CommandFailed, path_of
-from tidelog.api.cli.group_member import GroupMember
+from tidelog.api.cli.client import Client, UsedWrongly
 from tidelog.api.cli.options import Server, TopicName
 
-_PAGE = 1000
-_WAIT_MS = 30_000
-_SETTLE_MS = 1000
-"""How long a member waits at a time for a rebalance to be over."""
+_FORMATS = ("text", "ndjson", "raw")
 
-Format = Annotated[str, typer.Option("--format", help="text (key and value) or ndjson.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="text (key, tab, value and a line end), ndjson (a JSON object a line, as produce "
+        "takes it) or raw (values with nothing between them); always the bytes that are stored.",
+    ),
+]
 Max = Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Wait for more at the end.")]
 
@@ -40,64 +41,21 @@ def consume(
     server: Server = None,
 ) -> None:
     """Print the records of a topic."""
+    _check(output)
     client = Client(server)
-    printer = _Printer(output)
-    most = maximum or sys.maxsize
-    if group is not None:
-        if partition is not None or offset not in ("earliest", "latest"):
-            raise CommandFailed(
-                "a group decides on partitions and offsets: with --group, give no --partition, "
-                "and earliest or latest as the --offset where nothing is committed"
-            )
-        member = GroupMember(client, group, topic, offset)
-        _consume_as_member(member, printer, most, follow)
+    from tidelog.api.cli import reading
+    from tidelog.api.cli.printer import Printer
+
+    printer = Printer(output)
+    if group is None:
+        reading.read_partitions(client, topic, partition, offset, printer, maximum, follow=follow)
         return
-    place = path_of("topics", topic)
-    shown = client.call("GET", place)
-    partitions = [one["partition"] for one in shown["partitions"]]
-    if partition is not None:
-        if partition not in partitions:
-            raise CommandFailed(f"topic {topic} has no partition {partition}")
-        partitions = [partition]
-    _consume_partitions(client, place, dict.fromkeys(partitions, offset), printer, most, follow)
-
-
-def _consume_partitions(
-    client: Client,
-    topic: str,
-    positions: dict[int, str],
-    printer: _Printer,
-    most: int,
-    follow: bool,
-) -> None:
-    """``topic`` is its path, ``positions`` where to begin in each partition."""
-    partitions = list(positions)
-    left = most
-    while left > 0:
-        found = 0
-        for index in partitions:
-            wait_ms = _WAIT_MS if follow and not found and index == partitions[-1] else 0
-            wanted = min(left, _PAGE)
-            if wanted == 0:
-                break
-            query = {"offset": positions[index], "max_records": wanted}
-            if wait_ms:
-                query["wait_ms"] = wait_ms if len(partitions) == 1 else 500
-            answer = client.call("GET", f"{topic}/partitions/{index}/records", query)
-            for record in answer["records"]:
-                printer.show({"partition": index, **record})
-            positions[index] = str(answer["next_offset"])
-            found += len(answer["records"])
-            left -= len(answer["records"])
-        if not found and not follow:
-            return
-
-
-def _consume_as_member(member: GroupMember, printer: _Printer, most: int, follow: bool) -> None:
-    with member:
-        for records in member.records(most, _WAIT_MS if follow else _SETTLE_MS, follow=follow):
-            for record in records:
-                printer.show({name: value for name, value in record.items() if name != "topic"})
+    if partition is not None or offset not in ("earliest", "latest"):
+        raise UsedWrongly(
+            "a group decides on partitions and offsets: with --group, give no --partition, "
+            "and earliest or latest as the --offset where nothing is committed"
+        )
+    reading.read_as_member(client, topic, group, offset, printer, maximum, follow=follow)
 
 
 def replay(
@@ -115,44 +73,16 @@ def replay(
     server: Server = None,
 ) -> None:
     """Print the records of all partitions in order of time."""
+    _check(output)
     client = Client(server)
-    printer = _Printer(output)
-    query = {"from": since, "to": until, "speed": speed, "max_records": maximum}
-    path = path_of("topics", topic, "records")
-    if not follow:
-        for line in client.lines(path, query):
-            printer.show(jsonlib.loads(line))
-        return
-    count = 0
-    for line in client.lines(path, {**query, "max_records": None}, "text/event-stream"):
-        if line.startswith(b"data: "):
-            printer.show(jsonlib.loads(line[6:]))
-            count += 1
-            if maximum is not None and count >= maximum:
-                return
+    from tidelog.api.cli import reading
+    from tidelog.api.cli.printer import Printer
+
+    query = {"from": since, "to": until, "speed": speed}
+    reading.replay(client, topic, query, Printer(output), maximum, follow=follow)
 
 
-class _Printer:
-    """Prints one record after the other."""
-
-    def __init__(self, output: str) -> None:
-        """Raises CommandFailed for an unknown format."""
-        if output not in ("text", "ndjson"):
-            raise CommandFailed(f"--format {output}: expected text or ndjson")
-        self._text = output == "text"
-
-    def show(self, record: dict[str, Any]) -> None:
-        if not self._text:
-            print(jsonlib.dumps(record, ensure_ascii=False))
-        else:
-            key = record.get("key", record.get("key_base64"))
-            print(f"{'' if key is None else key}\t{_value(record)}")
-        if sys.stdout.isatty():
-            sys.stdout.flush()
-
-
-def _value(record: dict[str, Any]) -> str:
-    if "value" in record:
-        value = record["value"]
-        return "" if value is None else jsonlib.dumps(value, ensure_ascii=False)
-    return str(record.get("value_text", record.get("value_base64", "")))
+def _check(output: str) -> None:
+    """Raises UsedWrongly."""
+    if output not in _FORMATS:
+        raise UsedWrongly(f"--format {output}: expected text, ndjson or raw")

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
 
-from tidelog.api.cli.client import Client, path_of
+import msgspec
+
+from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli.printer import Shown
+
+
+class _Polled(msgspec.Struct):
+    records: list[Shown]
+    cursor: str
+    rebalancing: bool
+
+
+_decode_polled = msgspec.json.Decoder(_Polled).decode
 
 
 class GroupMember:
-    """A member for as long as the ``with`` lasts; what was handed out is committed at its end."""
+    """A member for as long as the ``with`` lasts; what was handed out is committed at its end.
+
+    Where an error or an interrupt ends it, the member leaves all the same.
+    """
 
     def __init__(self, client: Client, group: str, topic: str, auto_offset_reset: str) -> None:
         self._client = client
@@ -32,18 +47,33 @@ class GroupMember:
     ) -> None:
         if error is None:
             self._client.call("POST", f"{self._path}/commit", body={"cursor": self._cursor})
-        self._client.call("DELETE", self._path)
+            self._client.call("DELETE", self._path)
+            return
+        # What ended it is told, not that leaving failed too.
+        with contextlib.suppress(CommandFailed):
+            self._client.call("DELETE", self._path)
 
-    def records(self, most: int, wait_ms: int, *, follow: bool) -> Iterator[list[dict[str, Any]]]:
+    def records(self, most: int, wait_ms: int, *, follow: bool) -> Iterator[list[Shown]]:
         """What each poll brings; ends with one that brings nothing unless told to ``follow``.
 
         Each poll commits what the one before it brought. A rebalance is waited for.
         """
-        answer: dict[str, Any] = {"records": [], "rebalancing": True}
-        while most and (answer["records"] or answer["rebalancing"] or follow):
-            wait = wait_ms if follow or answer["rebalancing"] else 0
-            body = {"cursor": self._cursor, "max_records": min(most, 1000), "wait_ms": wait}
-            answer = self._client.call("POST", f"{self._path}/poll", body=body)
-            self._cursor = answer["cursor"]
-            most -= len(answer["records"])
-            yield answer["records"]
+        polled = _Polled([], self._cursor, rebalancing=True)
+        while most and (polled.records or polled.rebalancing or follow):
+            wait = wait_ms if follow or polled.rebalancing else 0
+            polled = self._poll(min(most, 1000), wait)
+            self._cursor = polled.cursor
+            most -= len(polled.records)
+            yield polled.records
+
+    def _poll(self, max_records: int, wait_ms: int) -> _Polled:
+        body = {
+            "cursor": self._cursor,
+            "max_records": max_records,
+            "wait_ms": wait_ms,
+            "value": "text",
+        }
+        try:
+            return _decode_polled(self._client.content("POST", f"{self._path}/poll", body=body))
+        except msgspec.MsgspecError as error:
+            raise self._client.foreign_answer() from error

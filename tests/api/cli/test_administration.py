@@ -73,18 +73,18 @@ class TestTopic:
         assert "there is no topic" in run("topic", "delete", single, "--yes", status=1).stderr
 
     @pytest.mark.parametrize(
-        ("arguments", "said"),
+        ("arguments", "status", "said"),
         [
-            (("create", "a b"), "a b"),
-            (("create", "t", "--set", "retention.m=1"), "did you mean retention.ms?"),
-            (("create", "t", "--set", "retention.ms"), "'retention.ms' is not NAME=VALUE"),
-            (("create", "t", "--partitions", "0"), "greater than or equal to 1"),
-            (("show", "nowhere"), "there is no topic 'nowhere'"),
-            (("show", "a b?c#d%"), "there is no topic 'a b?c#d%'"),
+            (("create", "a b"), 1, "a b"),
+            (("create", "t", "--set", "retention.m=1"), 1, "did you mean retention.ms?"),
+            (("create", "t", "--set", "retention.ms"), 2, "'retention.ms' is not NAME=VALUE"),
+            (("create", "t", "--partitions", "0"), 1, "greater than or equal to 1"),
+            (("show", "nowhere"), 1, "there is no topic 'nowhere'"),
+            (("show", "a b?c#d%"), 1, "there is no topic 'a b?c#d%'"),
         ],
     )
-    def test_bad_input(self, run: Run, arguments: tuple[str, ...], said: str) -> None:
-        ended = run("topic", *arguments, status=1)
+    def test_bad_input(self, run: Run, arguments: tuple[str, ...], status: int, said: str) -> None:
+        ended = run("topic", *arguments, status=status)
         assert (ended.stdout, ended.stderr.count("\n")) == ("", 1)
         assert said in ended.stderr
 

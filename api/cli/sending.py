@@ -1,0 +1,110 @@
+"""Records go to the broker in batches, and what is said of them in the end is true.
+
+A batch is written whole or not at all. One that the broker refuses is sent again in halves, so
+that all before the record which is to blame is written, and its line can be named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from tidelog.api.cli.client import Client, CommandFailed, NoAnswer, Refused, path_of
+from tidelog.api.cli.input_lines import BadLine
+from tidelog.api.cli.input_records import InputRecord
+from tidelog.api.cli.progress import Progress
+
+_BATCH_RECORDS = 1000
+_BATCH_BYTES = 512 * 1024
+_ABOUT_RECORDS = (400, 413, 422)
+"""The statuses of answers that a record is to blame for."""
+
+
+class _Batch(NamedTuple):
+    lines: list[int]
+    bodies: list[bytes]
+    """A JSON object for each record."""
+
+    def parts(self) -> Iterator[_Batch]:
+        """Two halves."""
+        middle = len(self.lines) // 2
+        yield _Batch(self.lines[:middle], self.bodies[:middle])
+        yield _Batch(self.lines[middle:], self.bodies[middle:])
+
+
+class Sending:
+    """One command's records on their way to a topic."""
+
+    def __init__(self, client: Client, topic: str, acks: str) -> None:
+        self._client = client
+        self._path = path_of("topics", topic, "records")
+        self._query = {"acks": acks}
+        self.written = 0
+        """Records that the broker has taken."""
+        self.unknown: Sequence[int] = ()
+        """The lines of the records that were on their way when the answer did not come."""
+
+    def send(self, records: Iterable[InputRecord]) -> None:
+        """Send all. Raises BadLine after what comes before it is sent, CommandFailed."""
+        with Progress() as progress:
+            for batch in _batches(records):
+                self._send(batch)
+                progress.advance(len(batch.lines))
+
+    def _send(self, batch: _Batch) -> None:
+        try:
+            self._post(batch)
+        except Refused as error:
+            if error.status not in _ABOUT_RECORDS:
+                raise
+            if len(batch.lines) == 1:
+                raise BadLine(batch.lines[0], f"is refused: {_reason(error)}") from error
+        else:
+            return
+        for part in batch.parts():
+            self._send(part)
+
+    def _post(self, batch: _Batch) -> None:
+        body = b'{"records":[' + b",".join(batch.bodies) + b"]}"
+        self.unknown = batch.lines
+        try:
+            self._client.post_raw(self._path, body, "application/json", self._query)
+        except NoAnswer as error:
+            if not error.sent:
+                self.unknown = ()
+            raise
+        except CommandFailed:
+            self.unknown = ()
+            raise
+        self.unknown = ()
+        self.written += len(batch.lines)
+
+
+def _reason(error: Refused) -> str:
+    """What is wrong with the only record of a body."""
+    try:
+        return str(error.details["records"][0]["reason"])
+    except (KeyError, IndexError, TypeError):
+        return str(error)
+
+
+def _batches(records: Iterable[InputRecord]) -> Iterator[_Batch]:
+    """Raises BadLine, once what comes before it is handed out."""
+    batch = _Batch([], [])
+    size = 0
+    bad = None
+    try:
+        for line, members in records:
+            body = b"{" + b",".join(members) + b"}"
+            batch.lines.append(line)
+            batch.bodies.append(body)
+            size += len(body)
+            if len(batch.lines) == _BATCH_RECORDS or size >= _BATCH_BYTES:
+                yield batch
+                batch, size = _Batch([], []), 0
+    except BadLine as error:
+        bad = error
+    if batch.lines:
+        yield batch
+    if bad is not None:
+        raise bad
