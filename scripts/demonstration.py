@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import http.client
 import json
@@ -280,7 +281,9 @@ def main() -> int:
     # A shell's background job ignores Ctrl-C's signal, and SIGTERM would leave the broker alone.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    check = "--check" in sys.argv[1:]
+    parser = argparse.ArgumentParser(prog="scripts/run", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="end by itself")
+    check = parser.parse_args().check
     with tempfile.TemporaryDirectory(prefix="tidelog-") as scratch:
         step("Starting the broker")
         broker = start(check, Path(scratch))
