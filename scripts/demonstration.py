@@ -310,7 +310,8 @@ def leave_running(broker: Broker) -> None:
     url, kafka = broker.ready["http"], broker.ready["kafka"]
     server = "" if url.endswith(f":{HTTP_PORT}") else f" --server {url}"
     say(f"  .venv/bin/tidelog topic show {TOPIC}{server}")
-    say(f"  .venv/bin/tidelog replay {TOPIC} --from 2013-12-24 --to 2013-12-25{server}")
+    christmas = "--from 2013-12-24T00:00:00Z --to 2013-12-25T00:00:00Z"
+    say(f"  .venv/bin/tidelog replay {TOPIC} {christmas}{server}")
     say(f"  .venv/bin/tidelog group show {GROUP}{server}")
     say(f"  curl '{url}/v1/topics/{TOPIC}/partitions/0/records?offset=-2'")
     say(f"  kcat -b {kafka} -C -t {TOPIC} -o -5 -e")

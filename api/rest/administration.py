@@ -11,6 +11,7 @@ from typing import Any
 
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.http import Message, Receive, Request, Scope, Send
+from tidelog.api.rest.parameters import parse_query
 
 
 class Administration:
@@ -26,6 +27,8 @@ class Administration:
             await self._build()
         if any(name == b"content-encoding" for name, _ in scope["headers"]):
             receive = await self._decoded(scope, receive)
+        # The framework would read what is no text as something else.
+        parse_query(scope["query_string"])
         await self._app(scope, receive, send)
 
     async def _decoded(self, scope: Scope, receive: Receive) -> Receive:

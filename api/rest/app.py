@@ -18,6 +18,7 @@ from tidelog.api.rest import groups, members, operating, retention, topics
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.docs_page import DOCS_PAGE
 from tidelog.api.rest.door import error_body
+from tidelog.api.rest.half_characters import half_character
 from tidelog.api.rest.openapi import allowed_methods, complete
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError
@@ -73,13 +74,12 @@ async def _no_half_characters(request: Request) -> None:
     if b"\\u" not in body:
         return
     try:
-        json.dumps(json.loads(body), ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        half = error.object[error.start]
-        message = f"the body is not valid JSON: {half!a} is half a surrogate pair"
-        raise ApiError(400, "invalid_json", message) from None
-    except ValueError:
+        half = half_character(json.loads(body))
+    except (ValueError, RecursionError):
         return
+    if half is not None:
+        message = f"the body is not valid JSON: {half} is half a surrogate pair"
+        raise ApiError(400, "invalid_json", message)
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -103,6 +103,9 @@ def _answer_errors(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, RecursionError):
+            message = "the body is nested too deep to be read"
+            return _response(HttpError(422, "nested_too_deep", message, {}))
         status, path = error.status_code, request.url.path
         allowed = allowed_methods(app.openapi(), path)
         if status in (404, 405) and allowed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from tidelog.api.errors import ApiError
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.event_stream import EventStream
 from tidelog.api.rest.http import (
@@ -19,13 +20,12 @@ from tidelog.api.rest.http import (
     Request,
     Send,
     begin_stream,
-    one_of,
     reply,
     stream,
-    whole_number,
 )
 from tidelog.api.rest.offset_spec import resolve_offset, within_range
 from tidelog.api.rest.pages import page_links
+from tidelog.api.rest.parameters import is_whole_number, one_of, whole_number
 from tidelog.api.rest.rendering import VALUE_MODES, records_from, render_records
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
@@ -98,9 +98,7 @@ class Fetch:
         accept = request.headers.get(b"accept", b"")
         asked = query.get("offset", "earliest")
         if EVENT_STREAM in accept:
-            last = request.headers.get(b"last-event-id")
-            if last is not None and last.isdigit():
-                asked = str(int(last) + 1)
+            asked = _after_last_event(request, asked)
         offset = await resolve_offset(partition, asked)
         reset = one_of(query, "reset", ("earliest", "latest")) if "reset" in query else None
         offset = within_range(partition, offset, reset)
@@ -151,6 +149,18 @@ class Fetch:
             page = _NEXT_OFFSET.pack(next_offset) + body
             cache.put_page(key, page, spans=(span,), token=token)
         return body, next_offset
+
+
+def _after_last_event(request: Request, asked: str) -> str:
+    """Where a client that comes back goes on. Raises ApiError for an id that is not ours."""
+    last = request.header("Last-Event-ID")
+    if not last:
+        return asked
+    text = last.decode("latin-1")
+    if not is_whole_number(text):
+        message = f"Last-Event-ID is the offset of the last record, not {text!r}"
+        raise ApiError(422, "invalid_header", message, header="Last-Event-ID")
+    return str(int(text) + 1)
 
 
 async def _stream_lines(

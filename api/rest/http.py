@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.content_coding import GZIP_CODING, Gunzip, codings_of, decode
+from tidelog.api.rest.parameters import invalid_parameter, parse_query
 from tidelog.storage.errors import DecompressionTooLarge
 
 Scope = MutableMapping[str, Any]
@@ -39,19 +39,17 @@ class Request:
         self._body_limit = body_limit
 
     def query(self, allowed: frozenset[str], *, prefix: str = "") -> dict[str, str]:
-        """The query's parameters. Raises ApiError for one that is unknown or repeated."""
+        """The query's parameters. Raises ApiError for one that is unknown, repeated or no text."""
         if not self.query_string:
             return {}
-        pairs = parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True)
         found: dict[str, str] = {}
-        for name, value in pairs:
+        for name, value in parse_query(self.query_string):
             if name not in allowed and not (prefix and name.startswith(prefix)):
                 known = ", ".join(sorted(allowed))
                 message = f"unknown query parameter {name!r}; known are {known}"
                 raise ApiError(422, "unknown_parameter", message, parameter=name)
             if name in found:
-                message = f"query parameter {name!r} is given twice"
-                raise ApiError(422, "invalid_parameter", message, parameter=name)
+                raise invalid_parameter(name, "is given twice")
             found[name] = value
         return found
 
@@ -65,6 +63,17 @@ class Request:
         if name not in self.headers:
             return []
         return [value for other, value in self._lines if other == name]
+
+    def header(self, name: str) -> bytes | None:
+        """A header that comes once. Raises ApiError where it comes again."""
+        value = self.headers.get(name.lower().encode())
+        # Where no header comes twice, this one does not.
+        if value is None or len(self.headers) == len(self._lines):
+            return value
+        if len(self.lines(name.lower().encode())) > 1:
+            message = f"the header {name} is given twice"
+            raise ApiError(422, "invalid_header", message, header=name)
+        return value
 
     async def body(self) -> bytes:
         """The whole body, decoded. Raises ApiError where it is too large or not decodable."""
@@ -138,30 +147,6 @@ def too_large(limit: int) -> ApiError:
     """The answer to a body beyond ``limit`` bytes."""
     message = f"the request body is larger than http.max.body.bytes={limit}"
     return ApiError(413, "body_too_large", message, limit=limit)
-
-
-def whole_number(query: dict[str, str], name: str, default: int, low: int, high: int) -> int:
-    """A number from the query within bounds. Raises ApiError naming them."""
-    text = query.get(name)
-    if text is None:
-        return default
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high or not text.isascii():
-        message = f"{name} must be a whole number from {low} to {high}, not {text!r}"
-        raise ApiError(422, "invalid_parameter", message, parameter=name)
-    return value
-
-
-def one_of(query: dict[str, str], name: str, choices: tuple[str, ...]) -> str:
-    """One of ``choices`` from the query, the first by default. Raises ApiError."""
-    value = query.get(name, choices[0])
-    if value not in choices:
-        message = f"{name} must be one of {', '.join(choices)}, not {value!r}"
-        raise ApiError(422, "invalid_parameter", message, parameter=name)
-    return value
 
 
 async def reply(

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from tidelog.api.rest.parameters import is_integer
 
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
 PartitionNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+def _in_digits(value: object) -> object:
+    """Pydantic reads `1_000`, `+5` and `5.0` as numbers, which other parameters are not."""
+    if isinstance(value, str) and not is_integer(value):
+        problem = "{value} is not a whole number in digits"
+        raise PydanticCustomError("whole_number", problem, {"value": repr(value)})
+    return value
+
+
+InDigits = BeforeValidator(_in_digits)
+"""Of a number in a path or a query."""
 
 
 class In(BaseModel):

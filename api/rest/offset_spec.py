@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-
 from tidelog.api.errors import ApiError
+from tidelog.api.rest.parameters import is_integer, is_whole_number
+from tidelog.api.rest.rfc3339 import parse_rfc3339
 from tidelog.broker.partition import Partition
 from tidelog.storage.errors import OffsetOutOfRange
 
-_NUMBER = re.compile(r"-?[0-9]{1,19}\Z")
 _INT64_MAX = 2**63 - 1
 
 
 def parse_time(text: str, parameter: str) -> int:
     """Milliseconds since the epoch, from such a number or RFC 3339. Raises ApiError."""
-    if _NUMBER.match(text):
-        value = int(text)
-        if 0 <= value <= _INT64_MAX:
-            return value
+    if is_whole_number(text) and int(text) <= _INT64_MAX:
+        return int(text)
     try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return int(moment.timestamp() * 1000)
-    except (ValueError, OverflowError):
+        return parse_rfc3339(text)
+    except ValueError:
         message = (
-            f"{parameter}: {text!r} is not a time; expected milliseconds since the epoch "
-            "or RFC 3339 such as 2013-07-04T12:00:00Z"
+            f"{parameter}: {text!r} is not a time; expected milliseconds since the epoch or "
+            "RFC 3339 with its zone, such as 2013-07-04T12:00:00Z or 2013-07-04T14:00:00+02:00 "
+            "(in a URL + is a space and %2B is +)"
         )
         raise ApiError(422, "invalid_parameter", message, parameter=parameter) from None
 
@@ -41,9 +35,9 @@ async def resolve_offset(partition: Partition, text: str) -> int:
     if text.startswith("ts:"):
         found = await partition.offset_for_timestamp(parse_time(text[3:], "offset"))
         return partition.high_watermark if found is None else found[0]
-    if _NUMBER.match(text):
+    if is_integer(text):
         number = int(text)
-        if text.startswith("-"):
+        if number < 0:
             return max(partition.start_offset, partition.high_watermark + number)
         if number <= _INT64_MAX:
             return number

@@ -11,7 +11,8 @@ import uuid
 
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.http import JSON, NDJSON, OCTET_STREAM, Request, Send, one_of, reply
+from tidelog.api.rest.http import JSON, NDJSON, OCTET_STREAM, Request, Send, reply
+from tidelog.api.rest.parameters import one_of
 from tidelog.api.rest.rendering import VALUE_MODES, records_from, render_records
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic

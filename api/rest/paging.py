@@ -9,10 +9,11 @@ from typing import Annotated, TypeVar
 from fastapi import Query
 
 from tidelog.api.errors import ApiError
+from tidelog.api.rest.models import InDigits
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Query(ge=1, le=10_000, description="entries of one page")]
+Limit = Annotated[int, InDigits, Query(ge=1, le=10_000, description="entries of one page")]
 PageToken = Annotated[str | None, Query(description="next_page_token of the page before")]
 
 

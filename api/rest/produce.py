@@ -21,10 +21,10 @@ from tidelog.api.rest.http import (
     ClientDisconnected,
     Request,
     Send,
-    one_of,
     reply,
 )
 from tidelog.api.rest.idempotency import Producing, recognise
+from tidelog.api.rest.parameters import is_whole_number, one_of
 from tidelog.api.rest.produce_body import (
     NO_TIMESTAMP,
     Produced,
@@ -208,14 +208,13 @@ def _bad_line(number: int, reason: str) -> ApiError:
 
 def _options(request: Request, query: dict[str, str]) -> ProduceOptions:
     """Raises ApiError for what cannot be or does not go together."""
-    headers = request.headers
     acks_all = one_of(query, "acks", ("all", "-1", "1", "0")) in ("all", "-1")
-    expected = _header_number(headers, "If-Match-Offset", 2**63 - 1)
-    key = headers.get(b"idempotency-key")
+    expected = _header_number(request, "If-Match-Offset", 2**63 - 1)
+    key = request.header("Idempotency-Key")
     if key is not None and not 0 < len(key) <= _KEY_CHARACTERS_MAX:
         message = f"Idempotency-Key has 1 to {_KEY_CHARACTERS_MAX} characters"
         raise ApiError(422, "invalid_header", message, header="Idempotency-Key")
-    producing = _producing(headers)
+    producing = _producing(request)
     if key is not None and producing is not None:
         message = "give Idempotency-Key or Producer-Id, not both"
         raise ApiError(422, "invalid_header", message, header="Idempotency-Key")
@@ -223,10 +222,10 @@ def _options(request: Request, query: dict[str, str]) -> ProduceOptions:
     return ProduceOptions(acks_all, expected, text, producing)
 
 
-def _producing(headers: dict[bytes, bytes]) -> Producing | None:
-    producer_id = _header_number(headers, "Producer-Id", 2**62 - 1)
-    epoch = _header_number(headers, "Producer-Epoch", 2**15 - 1)
-    sequence = _header_number(headers, "Producer-Sequence", _INT32_MAX)
+def _producing(request: Request) -> Producing | None:
+    producer_id = _header_number(request, "Producer-Id", 2**62 - 1)
+    epoch = _header_number(request, "Producer-Epoch", 2**15 - 1)
+    sequence = _header_number(request, "Producer-Sequence", _INT32_MAX)
     if producer_id is None and epoch is None and sequence is None:
         return None
     if producer_id is None or epoch is None or sequence is None:
@@ -235,11 +234,11 @@ def _producing(headers: dict[bytes, bytes]) -> Producing | None:
     return Producing(producer_id, epoch, sequence)
 
 
-def _header_number(headers: dict[bytes, bytes], name: str, high: int) -> int | None:
-    raw = headers.get(name.lower().encode())
+def _header_number(request: Request, name: str, high: int) -> int | None:
+    raw = request.header(name)
     if raw is None:
         return None
-    if not raw.isdigit() or len(raw) > 19 or int(raw) > high:
+    if not is_whole_number(raw.decode("latin-1")) or int(raw) > high:
         message = f"{name} must be a whole number from 0 to {high}"
         raise ApiError(422, "invalid_header", message, header=name)
     return int(raw)

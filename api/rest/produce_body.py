@@ -8,13 +8,15 @@ a JSON string is kept as its text. Pure: bytes in, records out.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping
+import json
 from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from tidelog.api.errors import ApiError
+from tidelog.api.rest.half_characters import half_character
+from tidelog.api.rest.parameters import whole_number
 from tidelog.storage.record import EncodableHeaders, EncodableRecord
 
 TIMESTAMP_MAX = 253_402_300_799_999
@@ -22,6 +24,10 @@ TIMESTAMP_MAX = 253_402_300_799_999
 NO_TIMESTAMP = -1
 _PARTITION_MAX = 2**31 - 1
 _NONE = Raw(b"")
+_TOO_DEEP = (
+    "is nested too deep to be read as JSON; such a value can be sent as text "
+    "(value_text, or the record alone as text/plain)"
+)
 
 
 class HeaderIn(Struct, forbid_unknown_fields=True):
@@ -109,6 +115,13 @@ _decode_record = msgspec.json.Decoder(RecordIn).decode
 def parse_json(body: bytes, now_ms: int) -> Produced:
     """The records of a JSON body, all of them sound. Raises ApiError naming each bad one."""
     try:
+        return _parse_json(body, now_ms)
+    except RecursionError:
+        raise ApiError(422, "nested_too_deep", f"the body {_TOO_DEEP}") from None
+
+
+def _parse_json(body: bytes, now_ms: int) -> Produced:
+    try:
         body.decode()
         plain = _decode_plain_records(body).records
     except UnicodeDecodeError as error:
@@ -142,7 +155,8 @@ def _parse_any(body: bytes, now_ms: int) -> Produced:
     except msgspec.ValidationError as error:
         raise _explain(body, str(error)) from None
     except msgspec.DecodeError as error:
-        raise _not_json(str(error)) from None
+        halves = _records_with_halves(body)
+        raise (bad_records(halves) if halves else _not_json(str(error))) from None
     if not sent:
         raise _no_records()
     produced = Produced([], {})
@@ -174,6 +188,22 @@ def _explain(body: bytes, reason: str) -> ApiError:
     return bad_records(bad) if bad else ApiError(422, "invalid_body", reason)
 
 
+def _records_with_halves(body: bytes) -> list[BadRecord]:
+    """Records that no parser of ours reads because they escape half a character."""
+    if b"\\u" not in body:
+        return []
+    try:
+        records = json.loads(body)["records"]
+        found = [(index, half_character(record)) for index, record in enumerate(records)]
+    except (ValueError, TypeError, KeyError):
+        return []
+    return [BadRecord(index, _half(half)) for index, half in found if half is not None]
+
+
+def _half(half: str) -> str:
+    return f"{half} is half a surrogate pair, which is no text; send its bytes as base64"
+
+
 def bad_records(bad: list[BadRecord]) -> ApiError:
     """The answer to a body with bad records; nothing of it was written."""
     first = bad[0]
@@ -200,7 +230,7 @@ def parse_lines(lines: list[bytes], now_ms: int) -> Produced:
     try:
         b"".join(lines).decode()
         plain = [_decode_plain_record(line) for line in lines]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from None
     return _produced(plain, now_ms)
 
@@ -210,9 +240,19 @@ def parse_line(line: bytes, now_ms: int) -> tuple[EncodableRecord, int | None]:
     try:
         line.decode()
         sent = _decode_record(line)
+    except RecursionError:
+        raise ValueError(f"the line {_TOO_DEEP}") from None
     except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(_why_no_record(line, str(error))) from None
     return record_of(sent, now_ms), sent.partition
+
+
+def _why_no_record(line: bytes, reason: str) -> str:
+    try:
+        half = half_character(json.loads(line)) if b"\\u" in line else None
+    except ValueError:
+        return reason
+    return reason if half is None else _half(half)
 
 
 def record_of(sent: RecordIn, now_ms: int) -> EncodableRecord:
@@ -295,27 +335,22 @@ def _name(header: HeaderIn) -> bytes:
     raise ValueError("a header has either name or name_base64")
 
 
-def parse_raw(body: bytes, query: Mapping[str, str], now_ms: int) -> Produced:
+def parse_raw(body: bytes, query: dict[str, str], now_ms: int) -> Produced:
     """A body that is the value itself; key, partition and ``header.*`` come from the query.
 
     Raises ApiError.
     """
-    partition = query.get("partition")
-    timestamp = query.get("timestamp")
     key = query.get("key")
     headers = [
         (name.removeprefix("header.").encode(), value.encode())
         for name, value in query.items()
         if name.startswith("header.")
     ]
-    for name, text in (("partition", partition), ("timestamp", timestamp)):
-        if text is not None and not (text.isascii() and text.isdigit() and len(text) < 16):
-            message = f"{name} must be a whole number, not {text!r}"
-            raise ApiError(422, "invalid_parameter", message, parameter=name)
-    time = now_ms if timestamp is None else int(timestamp)
+    time = whole_number(query, "timestamp", now_ms, 0, TIMESTAMP_MAX)
+    partition = whole_number(query, "partition", 0, 0, _PARTITION_MAX)
     produced = Produced([], {})
     produced.add(
         (time, None if key is None else key.encode(), body, headers),
-        None if partition is None else int(partition),
+        partition if "partition" in query else None,
     )
     return produced

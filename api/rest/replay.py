@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import re
 from collections import deque
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ _QUERY = frozenset(
 )
 _BUFFERED_RECORDS, _BUFFERED_BYTES = 1000, 128 * 1024
 _STREAM_RECORDS = 500
+_SPEED = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?x?")
 _SPEED_MAX = 1_000_000
 
 
@@ -160,8 +162,8 @@ class Replay:
         speed = _speed(query.get("speed"))
         accept = request.headers.get(b"accept", b"")
         if EVENT_STREAM in accept:
-            last = request.headers.get(b"last-event-id")
-            if last is not None:
+            last = request.header("Last-Event-ID")
+            if last:
                 query = {**query, "cursor": last.decode("latin-1")}
         reader = await open_reader(topic, query)
         if EVENT_STREAM in accept:
@@ -338,10 +340,7 @@ def _speed(text: str | None) -> float | None:
     """``2x`` or ``0.5``; None and ``max`` are without a pace. Raises ApiError."""
     if text is None or text == "max":
         return None
-    try:
-        speed = float(text.removesuffix("x"))
-    except ValueError:
-        speed = -1.0
+    speed = float(text.removesuffix("x")) if _SPEED.fullmatch(text) else -1.0
     if not 0 < speed <= _SPEED_MAX:
         message = f"speed must be like 1x, 10x or 0.5x, at most {_SPEED_MAX}x, not {text!r}"
         raise ApiError(422, "invalid_parameter", message, parameter="speed")

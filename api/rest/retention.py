@@ -11,6 +11,7 @@ from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.models import (
     DeletedRecords,
     ExpiredSegment,
+    InDigits,
     NextSegment,
     PartitionCompaction,
     PartitionRetention,
@@ -57,9 +58,9 @@ def routes(context: RestContext) -> APIRouter:
     @router.delete("/partitions/{partition}/records", responses=errors(404, 416, 507))
     async def delete_records(
         topic: str,
-        partition: int,
+        partition: Annotated[int, InDigits],
         before_offset: Annotated[
-            int, Query(ge=-1, le=2**63 - 1, description="-1 deletes everything")
+            int, InDigits, Query(ge=-1, le=2**63 - 1, description="-1 deletes everything")
         ],
     ) -> DeletedRecords:
         """Delete the records before an offset."""

@@ -1,0 +1,78 @@
+"""Parameters of a request: the query's text, and numbers and words in it, taken strictly.
+
+A query is text in UTF-8, percent-encoded, with ``+`` for a space. What is not is refused by the
+parameter's name, and so are numbers in any form but digits.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from tidelog.api.errors import ApiError
+
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_DIGITS_MAX = 19
+
+
+def parse_query(query_string: bytes) -> list[tuple[str, str]]:
+    """Names and values in order. Raises ApiError naming what is not text."""
+    pairs = []
+    for field in query_string.split(b"&"):
+        if field:
+            name, _, value = field.partition(b"=")
+            pairs.append((_text(name, name), _text(value, name)))
+    return pairs
+
+
+def _text(raw: bytes, name: bytes) -> str:
+    try:
+        if b"%" in raw or b"+" in raw:
+            if _BROKEN_ESCAPE.search(raw):
+                reason = "has a % without two hexadecimal digits after it"
+                raise invalid_parameter(_shown(name), reason)
+            raw = unquote_to_bytes(raw.replace(b"+", b" "))
+        return raw.decode()
+    except UnicodeDecodeError:
+        reason = "is not text in UTF-8; where bytes are meant, a JSON body takes them as base64"
+        raise invalid_parameter(_shown(name), reason) from None
+
+
+def _shown(name: bytes) -> str:
+    return unquote_to_bytes(name).decode(errors="backslashreplace")
+
+
+def invalid_parameter(name: str, reason: str) -> ApiError:
+    """The answer to a parameter that cannot be used."""
+    return ApiError(422, "invalid_parameter", f"query parameter {name!r} {reason}", parameter=name)
+
+
+def is_whole_number(text: str) -> bool:
+    """Whether it is a number that fits 64 bits or nearly so, in ASCII digits and nothing else."""
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+
+
+def is_integer(text: str) -> bool:
+    """As ``is_whole_number``, or with a minus before it; 0 has none."""
+    digits = text.removeprefix("-")
+    return is_whole_number(digits) and (digits == text or int(digits) > 0)
+
+
+def whole_number(query: dict[str, str], name: str, default: int, low: int, high: int) -> int:
+    """A number from the query within bounds. Raises ApiError naming them."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if not is_whole_number(text) or not low <= int(text) <= high:
+        message = f"{name} must be a whole number from {low} to {high}, not {text!r}"
+        raise ApiError(422, "invalid_parameter", message, parameter=name)
+    return int(text)
+
+
+def one_of(query: dict[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """One of ``choices`` from the query, the first by default. Raises ApiError."""
+    value = query.get(name, choices[0])
+    if value not in choices:
+        message = f"{name} must be one of {', '.join(choices)}, not {value!r}"
+        raise ApiError(422, "invalid_parameter", message, parameter=name)
+    return value
