@@ -48,6 +48,7 @@ IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
 ANSWERS: dict[type[Exception], Answer] = {
     storage.OffsetOutOfRange: Answer(416, "offset_out_of_range", 1),
     storage.CorruptBatch: Answer(500, "corrupt_batch", 2),
+    storage.UnreadableBatch: Answer(422, "unreadable_batch", 2),
     storage.InvalidRecord: Answer(422, "invalid_record", 87),
     storage.InvalidTimestamp: Answer(422, "invalid_timestamp", 32),
     storage.BatchTooLarge: Answer(413, "record_too_large", 10),
@@ -112,6 +113,10 @@ def http_error(error: Exception) -> HttpError:
     if answer is None:
         return HttpError(500, INTERNAL_ERROR, "the broker failed; its log says why", {})
     message = str(error)
+    if isinstance(error, storage.UnreadableBatch):
+        message += "; read on from next_offset, or pass what cannot be read with on_corrupt=skip"
+        if error.damaged:
+            answer = ANSWERS[storage.CorruptBatch]
     if isinstance(error, broker.UnknownTopic):
         message += f'; create it with POST /v1/topics and the body {{"name": "{error.topic}"}}'
     if isinstance(error, groups.UnknownMember):

@@ -105,6 +105,11 @@ class Partition:
     def size_bytes(self) -> int:
         return self.log.size_bytes
 
+    def offset_after_segment(self, offset: int) -> int:
+        """Where the segment that holds ``offset`` ends."""
+        bases = (segment.base_offset for segment in self.log.segments)
+        return next((base for base in bases if base > offset), self.end_offset)
+
     @property
     def leader_epoch(self) -> int:
         return self.log.epochs.current

@@ -37,6 +37,35 @@ class CorruptBatch(StorageError):
         self.position = position
 
 
+class UnreadableBatch(StorageError):
+    """A stored batch of which no records can be had; a reader can go on at ``next_offset``.
+
+    ``damaged``: its bytes are not those that were written. ``timestamp`` is that of its first
+    record, ms, where it is known.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        next_offset: int,
+        reason: str,
+        *,
+        timestamp: int | None = None,
+        damaged: bool = False,
+    ) -> None:
+        offsets = f"offsets {offset} to {next_offset - 1} of {topic}-{partition}"
+        super().__init__(f"{offsets} cannot be read: {reason}")
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.next_offset = next_offset
+        self.reason = reason
+        self.timestamp = timestamp
+        self.damaged = damaged
+
+
 class InvalidRecord(StorageError):
     """A well-formed batch that this log does not accept, because of the records ``indexes``."""
 

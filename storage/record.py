@@ -129,7 +129,10 @@ def _read_headers(data: bytes, at: int) -> tuple[tuple[tuple[str, bytes | None],
         size, at = read_varint(data, at)
         if size < 0 or at + size > len(data):
             raise CorruptBatch(f"header name length {size} is impossible")
-        name = data[at : at + size].decode(errors="surrogateescape")
+        try:
+            name = data[at : at + size].decode()
+        except UnicodeDecodeError:
+            name = data[at : at + size].decode(errors="surrogateescape")
         size, at = read_varint(data, at + size)
         value = None
         if size >= 0:

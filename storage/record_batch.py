@@ -211,7 +211,13 @@ def decode_records(
 
     Raises CorruptBatch, DecompressionTooLarge or UnsupportedCodec.
     """
-    header = read_header(buffer, position)
+    return decode_batch(buffer, position, read_header(buffer, position), max_bytes)
+
+
+def decode_batch(
+    buffer: Buffer, position: int, header: BatchHeader, max_bytes: int = DECODED_BYTES_MAX
+) -> list[Record]:
+    """As ``decode_records``, for who has read the header."""
     body: Buffer = memoryview(buffer)[position + HEADER_SIZE : position + header.size]
     if header.codec:
         body = decompress(header.codec, body, max_bytes)

@@ -17,7 +17,8 @@ _MEANINGS = {
     413: "Too large",
     415: "The media type or encoding is not supported",
     416: "The offset is out of range; the details say what can be read",
-    422: "A field or parameter is not acceptable",
+    422: "A field or parameter is not acceptable, or no record can be had of a batch; the details "
+    "say which, and where to go on",
     500: "Stored bytes are damaged; the message names the file and the offsets",
     503: "Stopping, recovering or unable to write; try again",
     507: "The disk is full",

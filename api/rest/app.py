@@ -17,9 +17,9 @@ from tidelog.api.errors import ApiError, HttpError, http_error
 from tidelog.api.rest import groups, members, operating, retention, topics
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.docs_page import DOCS_PAGE
-from tidelog.api.rest.door import error_body
 from tidelog.api.rest.half_characters import half_character
 from tidelog.api.rest.openapi import allowed_methods, complete
+from tidelog.api.rest.rendering import error_body
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError
 from tidelog.storage.errors import StorageError

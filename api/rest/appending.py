@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tidelog.api.errors import ApiError
-from tidelog.api.rest.fetch import read_records
 from tidelog.api.rest.idempotency import KeyedRequest, Producing
 from tidelog.api.rest.produce_body import BadRecord, Produced, bad_records
 from tidelog.broker.errors import StaleExpectedOffset
 from tidelog.broker.partition import Partition
 from tidelog.broker.partitioner import StickyPartitioner, partitions_for_keys
+from tidelog.broker.reading import read_records
 from tidelog.broker.topic import Topic
 from tidelog.storage.errors import BatchTooLarge, StorageError
 from tidelog.storage.producer_state import BATCHES_KEPT

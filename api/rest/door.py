@@ -27,7 +27,7 @@ from tidelog.api.rest.http import (
 from tidelog.api.rest.pages import Pages
 from tidelog.api.rest.probes import Probes
 from tidelog.api.rest.produce import Produce
-from tidelog.api.rest.rendering import encode_json
+from tidelog.api.rest.rendering import error_body
 from tidelog.api.rest.replay import Replay
 from tidelog.api.rest.server import is_loopback
 from tidelog.api.rest.target import path_of, segments
@@ -213,12 +213,6 @@ class _Exchange:
         if failed.status == 413:
             headers.append((b"connection", b"close"))
         await reply(self.send, failed.status, error_body(failed), headers=tuple(headers))
-
-
-def error_body(failed: HttpError) -> bytes:
-    """``{"error": {"code", "message", "details"}}``."""
-    told = {"code": failed.code, "message": failed.message, "details": failed.details}
-    return encode_json({"error": told})
 
 
 def _number(text: str, what: str) -> int:

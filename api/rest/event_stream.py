@@ -1,7 +1,9 @@
 """Server-sent events: records as they come, until the client goes or the broker stops.
 
 The id of an event is the record's position; a client that comes back with it as
-``Last-Event-ID`` goes on after it. Comments keep idle connections open.
+``Last-Event-ID`` goes on after it. Comments keep idle connections open. What cannot be read ends
+the stream with an event ``error``, or where it is the first that would be sent with an answer that
+browsers do not ask for again; what is passed is told in events ``skipped``. Both have no id.
 """
 
 from __future__ import annotations
@@ -9,11 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from tidelog.api.errors import http_error
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.http import EVENT_STREAM, Request, Send, begin_stream, stream
-from tidelog.api.rest.rendering import render_records
+from tidelog.api.rest.rendering import error_body, render_records, skipped_line
 from tidelog.broker.partition import Partition
+from tidelog.broker.reading import read_records
 from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.errors import UnreadableBatch
 
 _RECORDS, _BYTES = 1000, 256 * 1024
 
@@ -27,11 +32,13 @@ class EventStream:
         self._stopping = context.stopping
         self._heartbeat_ms: int = context.broker.settings["http.heartbeat.interval.ms"]
         self.gone = False
+        self._begun = False
         self._waiters: set[DataWaiter] = set()
 
-    async def tail(self, partition: Partition, offset: int, mode: str) -> None:
+    async def tail(
+        self, partition: Partition, offset: int, mode: str, skipped: list[UnreadableBatch] | None
+    ) -> None:
         """Send what is there from ``offset`` on, then what comes."""
-        from tidelog.api.rest.fetch import read_records
 
         async def run() -> None:
             nonlocal offset
@@ -40,24 +47,41 @@ class EventStream:
                 while not self.gone and not partition.deleted:
                     waiter.rearm()
                     offset = max(offset, partition.start_offset)
-                    records, offset = await read_records(partition, offset, _RECORDS, _BYTES)
+                    before = offset
+                    records, offset = await read_records(
+                        partition, offset, _RECORDS, _BYTES, skipped
+                    )
                     lines = render_records(records, mode)
                     ids = [b"%d" % record.offset for record in records]
                     await self.send_events(ids, lines)
-                    if not records:
+                    await self.send_skipped(skipped)
+                    if offset == before:
                         await self.wait(waiter)
 
         await self.run(run)
 
     async def run(self, body: Callable[[], Awaitable[None]]) -> None:
-        """Run ``body`` between the start and the end of the stream."""
-        await begin_stream(self._send, EVENT_STREAM)
+        """Run ``body`` until the end of the stream. Raises UnreadableBatch before its start."""
         watcher = asyncio.ensure_future(self._watch())
         try:
             await body()
-            await stream(self._send, b"", more=False)
+            await self._stream(b"", more=False)
+        except UnreadableBatch as error:
+            if not self._begun:
+                raise
+            event = b"event: error\ndata: %b\n\n" % error_body(http_error(error))
+            await self._stream(event, more=False)
         finally:
             watcher.cancel()
+
+    async def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            await begin_stream(self._send, EVENT_STREAM)
+
+    async def _stream(self, content: bytes, *, more: bool = True) -> None:
+        await self._begin()
+        await stream(self._send, content, more=more)
 
     async def _watch(self) -> None:
         """Notice the end from either side and end every wait."""
@@ -78,8 +102,9 @@ class EventStream:
         """Until there is more; keeps the connection alive meanwhile."""
         self._waiters.add(waiter)
         try:
+            await self._begin()
             while not self.gone and not await waiter.wait(self._heartbeat_ms):
-                await stream(self._send, b": heartbeat\n\n")
+                await self._stream(b": heartbeat\n\n")
         finally:
             self._waiters.discard(waiter)
 
@@ -87,4 +112,11 @@ class EventStream:
         """One event for each line."""
         if lines and not self.gone:
             events = [b"id: %b\ndata: %b\n\n" % pair for pair in zip(ids, lines, strict=True)]
-            await stream(self._send, b"".join(events))
+            await self._stream(b"".join(events))
+
+    async def send_skipped(self, skipped: list[UnreadableBatch] | None) -> None:
+        """One event for what was ``skipped``, which is emptied."""
+        if skipped and not self.gone:
+            event = b"event: skipped\ndata: %b\n\n" % skipped_line(skipped)
+            skipped.clear()
+            await self._stream(event)

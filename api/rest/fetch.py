@@ -19,35 +19,41 @@ from tidelog.api.rest.http import (
     OCTET_STREAM,
     Request,
     Send,
-    begin_stream,
     reply,
-    stream,
 )
+from tidelog.api.rest.line_stream import LineStream
 from tidelog.api.rest.offset_spec import resolve_offset, within_range
 from tidelog.api.rest.pages import page_links
 from tidelog.api.rest.parameters import is_whole_number, one_of, whole_number
-from tidelog.api.rest.rendering import VALUE_MODES, records_from, render_records
+from tidelog.api.rest.rendering import ON_CORRUPT, VALUE_MODES, render_records, skipped_field
 from tidelog.broker.partition import Partition
+from tidelog.broker.reading import read_records
 from tidelog.broker.topic import Topic
 from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.errors import UnreadableBatch
 from tidelog.storage.read_cache import Span
-from tidelog.storage.record import Record
 
 RECORDS_DEFAULT, RECORDS_MAX = 500, 10_000
 BYTES_DEFAULT, BYTES_MAX = 1024 * 1024, 64 * 1024 * 1024
 WAIT_MS_MAX = 60_000
-_READ_BYTES = 256 * 1024
-_QUERY = frozenset(("offset", "max_records", "max_bytes", "wait_ms", "isolation", "reset", "value"))
+READING = ("max_records", "max_bytes", "wait_ms", "isolation", "value", "on_corrupt")
+"""The parameters of ``FetchOptions``."""
+_QUERY = frozenset(("offset", "reset", *READING))
 _NEXT_OFFSET = struct.Struct(">q")
 
 
 class FetchOptions(NamedTuple):
-    """The bounds of one answer and how values are shown."""
+    """The bounds of one answer, how values are shown, and whether what is unreadable is passed."""
 
     max_records: int
     max_bytes: int
     wait_ms: int
     mode: str
+    skips: bool
+
+    def skipped(self) -> list[UnreadableBatch] | None:
+        """For ``read_records``."""
+        return [] if self.skips else None
 
 
 def fetch_options(query: dict[str, str]) -> FetchOptions:
@@ -58,28 +64,8 @@ def fetch_options(query: dict[str, str]) -> FetchOptions:
         whole_number(query, "max_bytes", BYTES_DEFAULT, 1, BYTES_MAX),
         whole_number(query, "wait_ms", 0, 0, WAIT_MS_MAX),
         one_of(query, "value", VALUE_MODES),
+        one_of(query, "on_corrupt", ON_CORRUPT) == "skip",
     )
-
-
-async def read_records(
-    partition: Partition, offset: int, max_records: int, max_bytes: int
-) -> tuple[list[Record], int]:
-    """Records from ``offset`` on, up to the bounds, and the offset to go on from."""
-    records: list[Record] = []
-    where = partition.log.place.directory
-    while len(records) < max_records and max_bytes > 0:
-        fetched = await partition.read(offset, min(max_bytes, _READ_BYTES))
-        if not fetched.data or (records and fetched.size > max_bytes):
-            break
-        wanted = max_records - len(records)
-        found = records_from(fetched.data, offset, wanted, max_bytes, where)
-        max_bytes -= fetched.size
-        cut = found and found[-1].offset + 1 < fetched.next_offset
-        offset = found[-1].offset + 1 if cut else fetched.next_offset
-        records += found
-        if cut:
-            break
-    return records, offset
 
 
 class Fetch:
@@ -103,7 +89,8 @@ class Fetch:
         reset = one_of(query, "reset", ("earliest", "latest")) if "reset" in query else None
         offset = within_range(partition, offset, reset)
         if EVENT_STREAM in accept:
-            await EventStream(request, send, self._context).tail(partition, offset, options.mode)
+            events = EventStream(request, send, self._context)
+            await events.tail(partition, offset, options.mode, options.skipped())
             return
         if options.wait_ms and offset >= partition.high_watermark:
             await self._wait(partition, offset, options.wait_ms)
@@ -125,26 +112,32 @@ class Fetch:
     async def _reply_json(
         self, send: Send, topic: Topic, partition: Partition, offset: int, options: FetchOptions
     ) -> None:
-        body, next_offset = await self._page(partition, offset, options)
-        tail = b'],"next_offset":%d,"start_offset":%d,"high_watermark":%d}'
+        skipped = options.skipped()
+        body, next_offset = await self._page(partition, offset, options, skipped)
+        tail = b'],"next_offset":%d,"start_offset":%d,"high_watermark":%d%b}'
         counts = next_offset, partition.start_offset, partition.high_watermark
         links = page_links(topic, partition, offset, next_offset)
         headers = ((b"cache-control", b"no-store"), *links)
-        await reply(send, 200, b'{"records":[' + body + tail % counts, JSON, headers)
+        end = tail % (*counts, skipped_field(skipped))
+        await reply(send, 200, b'{"records":[' + body + end, JSON, headers)
 
     async def _page(
-        self, partition: Partition, offset: int, options: FetchOptions
+        self,
+        partition: Partition,
+        offset: int,
+        options: FetchOptions,
+        skipped: list[UnreadableBatch] | None,
     ) -> tuple[bytes, int]:
         """The rendered records and the offset after them, from the cache where it has them."""
         cache = self._broker.cache
-        key = ("records", partition.log_id, offset, *options[:2], options.mode)
+        key = ("records", partition.log_id, offset, *options[:2], *options[3:])
         kept = cache.get_page(key, partition.topic)
         if kept is not None:
             return kept[_NEXT_OFFSET.size :], _NEXT_OFFSET.unpack_from(kept)[0]
         token = cache.token
-        records, next_offset = await read_records(partition, offset, *options[:2])
+        records, next_offset = await read_records(partition, offset, *options[:2], skipped)
         body = b",".join(render_records(records, options.mode))
-        if records and next_offset < partition.high_watermark:
+        if records and next_offset < partition.high_watermark and not skipped:
             span = Span(partition.log_id, offset, next_offset)
             page = _NEXT_OFFSET.pack(next_offset) + body
             cache.put_page(key, page, spans=(span,), token=token)
@@ -168,15 +161,21 @@ async def _stream_lines(
 ) -> None:
     """Everything up to the present end, a record a line, in bounded pieces."""
     end = partition.high_watermark
-    await begin_stream(send, NDJSON)
-    while offset < end and (limit is None or limit > 0):
-        wanted = options.max_records if limit is None else min(limit, options.max_records)
-        records, offset = await read_records(partition, offset, wanted, options.max_bytes)
-        if limit is not None:
-            limit -= len(records)
-        lines = render_records(records, options.mode)
-        await stream(send, b"".join([line + b"\n" for line in lines]))
-    await stream(send, b"", more=False)
+    lines = LineStream(send)
+    skipped = options.skipped()
+    try:
+        while offset < end and (limit is None or limit > 0):
+            wanted = options.max_records if limit is None else min(limit, options.max_records)
+            records, offset = await read_records(
+                partition, offset, wanted, options.max_bytes, skipped
+            )
+            if limit is not None:
+                limit -= len(records)
+            await lines.put(render_records(records, options.mode))
+            await lines.put_skipped(skipped)
+        await lines.end()
+    except UnreadableBatch as error:
+        await lines.fail(error)
 
 
 async def _reply_batches(send: Send, partition: Partition, offset: int, max_bytes: int) -> None:

@@ -112,6 +112,21 @@ class PollMember(In):
     value: Literal["json", "text", "base64"] = Field(
         default="json", description="how values are shown"
     )
+    on_corrupt: Literal["fail", "skip"] = Field(
+        default="fail", description="whether batches that cannot be read are passed, and told"
+    )
+
+
+class UnreadableBatchOut(BaseModel):
+    """Offsets from `offset` to before `next_offset`, of which no record can be had."""
+
+    topic: str
+    partition: int
+    offset: int
+    next_offset: int
+    reason: str
+    timestamp: int | None = Field(description="of the first record, ms, where it is known")
+    damaged: bool = Field(description="the bytes are not those that were written")
 
 
 class PolledRecord(BaseModel):
@@ -161,6 +176,14 @@ class PollReply(BaseModel):
         description="partitions of the cursor that go to others with the next poll"
     )
     rebalancing: bool = Field(description="the group is between two assignments")
+    blocked: list[UnreadableBatchOut] = Field(
+        default=[],
+        description="where partitions stand at a batch that cannot be read; others go on, and "
+        "where none does the answer is the error `unreadable_batch`",
+    )
+    skipped: list[UnreadableBatchOut] = Field(
+        default=[], description="what was passed, because `on_corrupt` is `skip`"
+    )
 
 
 class CommitCursor(In):

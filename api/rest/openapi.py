@@ -42,12 +42,22 @@ _PARTITION = _parameter(
     "partition", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}, "its number", "path"
 )
 _VALUE = _choice("value", "how values are shown", "json", "text", "base64")
+_ON_CORRUPT = _choice(
+    "on_corrupt",
+    "fail: an answer ends before a batch that cannot be read, and one that would begin with it is "
+    "the error unreadable_batch (or corrupt_batch, where the disk has changed it), whose details "
+    "name the next_offset to go on from; streams end with that error. skip: such batches are "
+    "passed, and told as skipped",
+    "fail",
+    "skip",
+)
 _BOUNDS = [
     _number("max_records", 1, 10_000, 500, "most records of the answer"),
     _number("max_bytes", 1, 64 * 1024 * 1024, 1024 * 1024, "most bytes; one record always fits"),
     _number("wait_ms", 0, 60_000, 0, "how long to wait for the first record"),
     _choice("isolation", "as in Kafka", "read_uncommitted", "read_committed"),
     _VALUE,
+    _ON_CORRUPT,
 ]
 
 _HEADERS_IN = {
@@ -69,6 +79,12 @@ _HEADERS_IN = {
         },
         {"type": "null"},
     ]
+}
+
+_SKIPPED = {
+    "type": "array",
+    "items": {"$ref": "#/components/schemas/UnreadableBatchOut"},
+    "description": "what was passed, because on_corrupt is skip; left out where there is nothing",
 }
 
 _SCHEMAS: dict[str, Any] = {
@@ -157,6 +173,7 @@ _SCHEMAS: dict[str, Any] = {
             "next_offset": _INT,
             "start_offset": _INT,
             "high_watermark": _INT,
+            "skipped": _SKIPPED,
         },
     },
     "ReplayReply": {
@@ -165,6 +182,7 @@ _SCHEMAS: dict[str, Any] = {
         "properties": {
             "records": {"type": "array", "items": {"$ref": "#/components/schemas/FetchedRecord"}},
             "cursor": {"type": "string"},
+            "skipped": _SKIPPED,
         },
     },
     "Health": {
@@ -197,7 +215,11 @@ _SCHEMAS: dict[str, Any] = {
         "required": ["records", "next_offset"],
         "properties": {
             "records": {"type": "array", "items": {"$ref": "#/components/schemas/FetchedRecord"}},
-            "next_offset": _INT,
+            "next_offset": {
+                **_INT,
+                "description": "below the end of the page where a record cannot be read",
+            },
+            "skipped": _SKIPPED,
         },
     },
 }
@@ -327,10 +349,12 @@ def _page() -> dict[str, Any]:
             _PARTITION,
             _parameter("page", {"type": "integer", "minimum": 0}, "offsets from 1000 n", "path"),
             _VALUE,
+            _ON_CORRUPT,
         ],
         "responses": {
             "200": {
-                "description": "The records of offsets 1000 n to 1000 n + 999, for ever",
+                "description": "The records of offsets 1000 n to 1000 n + 999, for ever; where "
+                "one cannot be read, those before it, not to be kept",
                 "content": {
                     kind: schema
                     for kind, schema in _streams("PageReply").items()

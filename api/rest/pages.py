@@ -8,21 +8,33 @@ URL, so a topic that is made again has other pages. Compacted topics have none.
 from __future__ import annotations
 
 import uuid
+from typing import NamedTuple
 
-from tidelog.api.errors import ApiError
+from tidelog.api.errors import ApiError, http_error
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.http import JSON, NDJSON, OCTET_STREAM, Request, Send, reply
 from tidelog.api.rest.parameters import one_of
-from tidelog.api.rest.rendering import VALUE_MODES, records_from, render_records
+from tidelog.api.rest.rendering import (
+    ON_CORRUPT,
+    VALUE_MODES,
+    error_body,
+    render_records,
+    skipped_field,
+    skipped_line,
+)
 from tidelog.broker.partition import Partition
+from tidelog.broker.reading import read_records
 from tidelog.broker.topic import Topic
+from tidelog.storage.errors import UnreadableBatch
 from tidelog.storage.files import Buffer
 from tidelog.storage.read_cache import Span
+from tidelog.storage.record import Record
 from tidelog.storage.record_batch import batches
 
 PAGE_RECORDS = 1000
-_QUERY = frozenset(("value",))
+_QUERY = frozenset(("value", "on_corrupt"))
 _IMMUTABLE = b"public, max-age=31536000, immutable"
+_NO_STORE = (b"cache-control", b"no-store")
 _READ_BYTES = 256 * 1024
 
 
@@ -46,12 +58,23 @@ def page_links(
     topic: Topic, partition: Partition, offset: int, next_offset: int
 ) -> tuple[tuple[bytes, bytes], ...]:
     """The ``Link`` header of a fetch: the page it could have used, and where to go on."""
-    base = f"/v1/topics/{topic.name}/partitions/{partition.index}/records"
-    links = [f'<{base}?offset={next_offset}>; rel="next"']
+    links = [f'<{_records_path(topic, partition, next_offset)}>; rel="next"']
     number = offset // PAGE_RECORDS
     if has_pages(topic) and page_exists(partition, number):
         links.insert(0, f'<{page_path(topic, partition, number)}>; rel="canonical"')
     return ((b"link", ", ".join(links).encode()),)
+
+
+def _records_path(topic: Topic, partition: Partition, offset: int) -> str:
+    return f"/v1/topics/{topic.name}/partitions/{partition.index}/records?offset={offset}"
+
+
+class _Page(NamedTuple):
+    """Whole: nothing is missing, so that it may be kept for ever."""
+
+    body: bytes
+    next_offset: int
+    whole: bool
 
 
 class Pages:
@@ -66,7 +89,9 @@ class Pages:
         """Raises ApiError, UnknownTopicId, UnknownPartition, storage errors."""
         topic = self._topic(topic_id)
         partition = topic.partition(index)
-        mode = one_of(request.query(_QUERY), "value", VALUE_MODES)
+        query = request.query(_QUERY)
+        mode = one_of(query, "value", VALUE_MODES)
+        skips = one_of(query, "on_corrupt", ON_CORRUPT) == "skip"
         if not has_pages(topic):
             message = f"topic {topic.name!r} is compacted: its ranges change, so it has no pages"
             raise ApiError(404, "no_pages", message)
@@ -74,7 +99,7 @@ class Pages:
             raise _no_page(partition, number)
         kind = _kind(request.headers.get(b"accept", b""))
         tag = f'"{topic.id.hex}-{index}-{number}-{mode}-{kind.decode().partition("/")[2]}"'
-        headers = (
+        headers: tuple[tuple[bytes, bytes], ...] = (
             (b"etag", tag.encode()),
             (b"cache-control", _IMMUTABLE),
             (b"vary", b"Accept, Accept-Encoding"),
@@ -85,8 +110,14 @@ class Pages:
             await send({"type": "http.response.start", "status": 304, "headers": list(headers)})
             await send({"type": "http.response.body", "body": b""})
             return
-        body = await self._body(partition, number, kind, mode)
-        await reply(send, 200, body, kind, headers)
+        if kind == OCTET_STREAM:
+            page = await self._batches(partition, number)
+        else:
+            page = await self._records(partition, number, kind, mode, skips)
+        if not page.whole:
+            target = _records_path(topic, partition, page.next_offset)
+            headers = (_NO_STORE, (b"link", f'<{target}>; rel="next"'.encode()))
+        await reply(send, 200, page.body, kind, headers)
 
     def _topic(self, text: str) -> Topic:
         try:
@@ -99,39 +130,83 @@ class Pages:
         if page_exists(partition, number + 1):
             target = page_path(topic, partition, number + 1)
         else:
-            base = f"/v1/topics/{topic.name}/partitions/{partition.index}/records"
-            target = f"{base}?offset={(number + 1) * PAGE_RECORDS}"
+            target = _records_path(topic, partition, (number + 1) * PAGE_RECORDS)
         return f'<{target}>; rel="next"'.encode()
 
-    async def _body(self, partition: Partition, number: int, kind: bytes, mode: str) -> bytes:
+    async def _batches(self, partition: Partition, number: int) -> _Page:
+        cache = self._broker.cache
+        key = ("page", partition.log_id, number)
+        body = cache.get_page(key, partition.topic)
+        first, end = _offsets(number)
+        if body is None:
+            token = cache.token
+            data: list[Buffer] = []
+            offset = first
+            while offset < end:
+                fetched = await partition.read(offset, _READ_BYTES)
+                data += fetched.data
+                offset = fetched.next_offset
+            body = b"".join(_batches_below(data, end))
+            cache.put_page(key, body, spans=(Span(partition.log_id, first, end),), token=token)
+        return _Page(body, end, True)
+
+    async def _records(
+        self, partition: Partition, number: int, kind: bytes, mode: str, skips: bool
+    ) -> _Page:
         cache = self._broker.cache
         key = ("page", partition.log_id, number, kind, mode)
         kept = cache.get_page(key, partition.topic)
+        first, end = _offsets(number)
         if kept is not None:
-            return kept
+            return _Page(kept, end, True)
         token = cache.token
-        first = number * PAGE_RECORDS
-        end = first + PAGE_RECORDS
-        data: list[Buffer] = []
-        offset = first
-        while offset < end:
-            fetched = await partition.read(offset, _READ_BYTES)
-            data += fetched.data
-            offset = fetched.next_offset
-        where = partition.log.place.directory
-        if kind == OCTET_STREAM:
-            body = b"".join(_batches_below(data, end))
+        content = await _read_page(partition, first, end, skips)
+        lines = render_records(content.records, mode)
+        skipped = content.skipped
+        if kind == NDJSON:
+            lines += [skipped_line(skipped)] if skipped else []
+            lines += [error_body(http_error(content.error))] if content.error else []
+            body = b"".join([line + b"\n" for line in lines])
         else:
-            records = records_from(data, first, PAGE_RECORDS, 2**62, where)
-            records = [record for record in records if record.offset < end]
-            lines = render_records(records, mode)
-            if kind == NDJSON:
-                body = b"".join([line + b"\n" for line in lines])
-            else:
-                body = b'{"records":[%b],"next_offset":%d}' % (b",".join(lines), end)
-        spans = (Span(partition.log_id, first, end),)
-        cache.put_page(key, body, spans=spans, token=token)
-        return body
+            told = content.next_offset, skipped_field(skipped)
+            body = b'{"records":[%b],"next_offset":%d%b}' % (b",".join(lines), *told)
+        whole = content.error is None and not skipped
+        if whole:
+            cache.put_page(key, body, spans=(Span(partition.log_id, first, end),), token=token)
+        return _Page(body, content.next_offset, whole)
+
+
+class _Content(NamedTuple):
+    """A page's records up to where one cannot be read."""
+
+    records: list[Record]
+    next_offset: int
+    skipped: list[UnreadableBatch]
+    error: UnreadableBatch | None
+
+
+async def _read_page(partition: Partition, first: int, end: int, skips: bool) -> _Content:
+    """Raises UnreadableBatch where no record comes first."""
+    records: list[Record] = []
+    skipped: list[UnreadableBatch] = []
+    offset, error = first, None
+    while offset < end and error is None:
+        try:
+            found, offset = await read_records(
+                partition, offset, end - offset, 2**62, skipped if skips else None
+            )
+        except UnreadableBatch as stopped:
+            if not records:
+                raise
+            error = stopped
+        else:
+            records += [record for record in found if record.offset < end]
+    skipped = [one for one in skipped if one.offset < end]
+    return _Content(records, min(offset, end), skipped, error)
+
+
+def _offsets(number: int) -> tuple[int, int]:
+    return number * PAGE_RECORDS, (number + 1) * PAGE_RECORDS
 
 
 def _batches_below(data: list[Buffer], end: int) -> list[Buffer]:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.fetch import read_records
 from tidelog.api.rest.group_models import PollMember
-from tidelog.api.rest.rendering import encode_json, render_records, with_place
+from tidelog.api.rest.rendering import encode_json, render_records, unreadable_list, with_place
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
+from tidelog.broker.reading import read_records
 from tidelog.broker.waiting import DataWaiter
 from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
 from tidelog.consumer_groups.cursor import encode_cursor
 from tidelog.consumer_groups.hosted_members import Standing
-from tidelog.storage.errors import OffsetOutOfRange
+from tidelog.storage.errors import OffsetOutOfRange, UnreadableBatch
 
 _REMEMBERED_MEMBERS = 10_000
 
@@ -30,10 +32,15 @@ Positions = Mapping[TopicIdPartition, int]
 
 
 class Polled(NamedTuple):
-    """Rendered records, and where the next ones are."""
+    """Rendered records, and where the next ones are.
+
+    Partitions are ``blocked`` where what comes next cannot be read, unless it is ``skipped``.
+    """
 
     records: list[bytes]
     positions: Positions
+    blocked: list[UnreadableBatch]
+    skipped: list[UnreadableBatch]
 
 
 class Poll:
@@ -63,7 +70,11 @@ class Poll:
                     waiter.watch(partition)
                 polled = await self._read(group, standing, body)
                 left_ms = (deadline - loop.time()) * 1000
-                if polled.records or standing.revoked or left_ms <= 0:
+                if polled.records or polled.skipped or standing.revoked:
+                    break
+                if polled.blocked:
+                    raise polled.blocked[0]
+                if left_ms <= 0:
                     break
                 await waiter.wait(min(left_ms, standing.heartbeat_interval_ms))
             if self._stopping.is_set() or await is_gone():
@@ -79,6 +90,8 @@ class Poll:
         ends = self._ends(group, standing.member_id, body.cursor)
         positions = dict(standing.cursor.positions)
         rendered: list[bytes] = []
+        blocked: list[UnreadableBatch] = []
+        skipped: list[UnreadableBatch] = []
         left_bytes = body.max_bytes
         for partition in _in_turn(standing):
             left_records = body.max_records - len(rendered)
@@ -91,17 +104,22 @@ class Poll:
                 continue
             try:
                 records, following = await read_records(
-                    partition, offset, min(left_records, end - offset), left_bytes
+                    *(partition, offset, min(left_records, end - offset), left_bytes),
+                    skipped if body.on_corrupt == "skip" else None,
                 )
             except OffsetOutOfRange:
                 # Retention went past it just now; the next poll begins where it may.
+                continue
+            except UnreadableBatch as error:
+                # Its partition waits for the member to pass it; the others do not.
+                blocked.append(error)
                 continue
             records = [record for record in records if record.offset < end]
             positions[place] = min(following, end)
             left_bytes -= sum(len(one.key or b"") + len(one.value or b"") for one in records)
             for line in render_records(records, body.value):
                 rendered.append(with_place(line, partition.topic, partition.index))
-        return Polled(rendered, positions)
+        return Polled(rendered, positions, blocked, skipped)
 
     def _ends(self, group: str, member_id: str, cursor: str) -> Positions | None:
         """What the answer to this cursor ended with, if there has been one with records."""
@@ -110,19 +128,22 @@ class Poll:
 
     def _answer(self, group: str, standing: Standing, polled: Polled, body: PollMember) -> bytes:
         member_id = standing.member_id
-        if polled.records and self._ends(group, member_id, body.cursor) is None:
+        if (polled.records or polled.skipped) and self._ends(group, member_id, body.cursor) is None:
             self._answered[group, member_id] = body.cursor, polled.positions
             self._answered.move_to_end((group, member_id))
             if len(self._answered) > _REMEMBERED_MEMBERS:
                 self._answered.popitem(last=False)
         following = standing.cursor.moved(polled.positions)
-        told = {
+        told: dict[str, Any] = {
             "cursor": encode_cursor(group, member_id, following),
             "generation": following.generation,
             "assignment": [_place(one.topic, one.index) for one in standing.partitions],
             "revoked": self._named(standing.revoked),
             "rebalancing": standing.is_rebalancing,
         }
+        for name, batches in (("blocked", polled.blocked), ("skipped", polled.skipped)):
+            if batches:
+                told[name] = msgspec.Raw(unreadable_list(batches))
         return b'{"records":[%b],%b' % (b",".join(polled.records), encode_json(told)[1:])
 
     def _named(self, places: tuple[TopicIdPartition, ...]) -> list[dict[str, str | int]]:

@@ -33,7 +33,7 @@ from tidelog.api.rest.produce_body import (
     parse_lines,
     parse_raw,
 )
-from tidelog.api.rest.rendering import encode_json
+from tidelog.api.rest.rendering import error_body
 from tidelog.api.rest.reply_lines import ReplyLines
 from tidelog.broker.partitioner import StickyPartitioner
 from tidelog.broker.topic import Topic
@@ -142,8 +142,7 @@ class _NdjsonProduce:
             if failed.status == 500:
                 await self._replies.sent()
                 raise error
-            told = {"code": failed.code, "message": failed.message, "details": failed.details}
-            await self._replies.put(encode_json({"error": told}) + b"\n")
+            await self._replies.put(error_body(failed) + b"\n")
             await self._replies.end()
         finally:
             discarding.cancel()

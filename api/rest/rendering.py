@@ -1,4 +1,4 @@
-"""Records as JSON. A field comes back as it would be produced: JSON, else text, else base64.
+"""Records and errors as JSON. A field comes back as it would be produced: JSON, text or base64.
 
 Values are put into the reply as the bytes that are stored, once it is certain that each of them
 is one whole JSON value: all values of a page are checked by a single pass of the parser.
@@ -11,57 +11,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidelog.storage.errors import CorruptBatch
-from tidelog.storage.files import Buffer
+from tidelog.api.errors import HttpError
+from tidelog.storage.errors import UnreadableBatch
 from tidelog.storage.record import Record, encode_name
-from tidelog.storage.record_batch import batches, decode_records, fault
 
 encode_json = msgspec.json.encode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 VALUE_MODES = ("json", "text", "base64")
-
-
-def records_from(
-    data: Sequence[Buffer], offset: int, max_records: int, max_bytes: int, where: str
-) -> list[Record]:
-    """The records from ``offset`` on in stored batches, each batch checked before it is read.
-
-    At most ``max_records`` with together about ``max_bytes``, but at least one. ``where`` names
-    the log in a CorruptBatch.
-    """
-    records: list[Record] = []
-    size = 0
-    compressed = False
-    for buffer in data:
-        for position, header in batches(buffer):
-            reason = fault(buffer, position)
-            if reason is not None:
-                offsets = f"offsets {header.base_offset} to {header.last_offset}: "
-                raise CorruptBatch(offsets + reason, where)
-            if header.is_control:
-                continue
-            found = decode_records(buffer, position=position)
-            if header.base_offset < offset:
-                found = [record for record in found if record.offset >= offset]
-            records += found
-            size += header.size
-            compressed = compressed or header.codec != 0
-            if len(records) >= max_records or size >= max_bytes:
-                # Keys and values are never more than the batches they came in, as they came.
-                fits = size <= max_bytes and not compressed
-                return records[:max_records] if fits else _bounded(records, max_records, max_bytes)
-    return records
-
-
-def _bounded(records: list[Record], max_records: int, max_bytes: int) -> list[Record]:
-    records = records[:max_records]
-    size = 0
-    for count, record in enumerate(records):
-        size += len(record.key or b"") + len(record.value or b"")
-        if size > max_bytes and count:
-            return records[:count]
-    return records
+ON_CORRUPT = ("fail", "skip")
+"""Whether a reader passes what cannot be read."""
 
 
 def render_records(records: Sequence[Record], mode: str = "json") -> list[bytes]:
@@ -88,6 +47,27 @@ def with_partition(rendered: bytes, partition: int) -> bytes:
 def with_place(rendered: bytes, topic: str, partition: int) -> bytes:
     """A rendered record that also says its topic and partition."""
     return b'{"topic":%b,"partition":%d,' % (encode_json(topic), partition) + rendered[1:]
+
+
+def error_body(failed: HttpError) -> bytes:
+    """``{"error": {"code", "message", "details"}}``."""
+    told = {"code": failed.code, "message": failed.message, "details": failed.details}
+    return encode_json({"error": told})
+
+
+def unreadable_list(unreadable: Sequence[UnreadableBatch]) -> bytes:
+    """Batches that a reader met, each with the details of its error."""
+    return encode_json([vars(batch) for batch in unreadable])
+
+
+def skipped_field(skipped: Sequence[UnreadableBatch] | None) -> bytes:
+    """The last field of an answer that has passed some."""
+    return b',"skipped":' + unreadable_list(skipped) if skipped else b""
+
+
+def skipped_line(skipped: Sequence[UnreadableBatch]) -> bytes:
+    """What a stream of lines says of those that it has passed."""
+    return b'{"skipped":%b}' % unreadable_list(skipped)
 
 
 def _keys(keys: Sequence[bytes | None]) -> list[bytes]:
@@ -149,9 +129,13 @@ def _base64(name: str, content: bytes) -> bytes:
 
 def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> bytes:
     """An object where that loses nothing, else a list."""
+    plain = {}
     try:
-        plain = {name: value.decode() for name, value in headers if value is not None}
-        if len(plain) == len(headers):
+        for name, value in headers:
+            if value is None or name in plain:
+                break
+            plain[name] = value.decode()
+        else:
             return encode_json(plain)
     except UnicodeError:
         pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import math
 import re
 from collections import deque
 from typing import NamedTuple
@@ -17,30 +18,25 @@ import msgspec
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.event_stream import EventStream
-from tidelog.api.rest.fetch import FetchOptions, fetch_options, read_records
-from tidelog.api.rest.http import (
-    EVENT_STREAM,
-    NDJSON,
-    Request,
-    Send,
-    begin_stream,
-    reply,
-    stream,
-)
+from tidelog.api.rest.fetch import READING, FetchOptions, fetch_options
+from tidelog.api.rest.http import EVENT_STREAM, NDJSON, Request, Send, reply
+from tidelog.api.rest.line_stream import LineStream
 from tidelog.api.rest.offset_spec import parse_time, resolve_offset
-from tidelog.api.rest.rendering import encode_json, render_records, with_partition
+from tidelog.api.rest.rendering import (
+    encode_json,
+    render_records,
+    skipped_field,
+    with_partition,
+)
 from tidelog.broker.broker import Broker
 from tidelog.broker.partition import Partition
+from tidelog.broker.reading import read_records
 from tidelog.broker.topic import Topic
 from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.errors import UnreadableBatch
 from tidelog.storage.record import Record
 
-_QUERY = frozenset(
-    (
-        *("cursor", "from", "to", "speed", "offset"),
-        *("max_records", "max_bytes", "wait_ms", "isolation", "value"),
-    )
-)
+_QUERY = frozenset(("cursor", "from", "to", "speed", "offset", *READING))
 _BUFFERED_RECORDS, _BUFFERED_BYTES = 1000, 128 * 1024
 _STREAM_RECORDS = 500
 _SPEED = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?x?")
@@ -67,15 +63,28 @@ class _Source:
         self.offset = offset
         self.end = end
         self.buffered: deque[Record] = deque()
+        self.wall: UnreadableBatch | None = None
+        """What comes next and cannot be read; it has its place in the order of time."""
         self._read_to = offset
 
-    async def fill(self, since_ms: int, until_ms: int) -> None:
-        """Have a record at hand unless there is none left to read."""
-        while not self.buffered and self._read_to < self._limit():
+    async def fill(
+        self, since_ms: float, until_ms: float, skipped: list[UnreadableBatch] | None
+    ) -> None:
+        """Have a record or a wall at hand unless there is none left to read."""
+        while not self.buffered and self.wall is None and self._read_to < self._limit():
             self._read_to = max(self._read_to, self.partition.start_offset)
-            records, self._read_to = await read_records(
-                self.partition, self._read_to, _BUFFERED_RECORDS, _BUFFERED_BYTES
-            )
+            passed: list[UnreadableBatch] = []
+            try:
+                records, self._read_to = await read_records(
+                    *(self.partition, self._read_to, _BUFFERED_RECORDS, _BUFFERED_BYTES),
+                    None if skipped is None else passed,
+                )
+            except UnreadableBatch as error:
+                if error.offset < self._limit():
+                    self.wall = error
+                return
+            if skipped is not None:
+                skipped += [one for one in passed if one.offset < self._limit()]
             self.buffered.extend(
                 record
                 for record in records
@@ -95,26 +104,45 @@ class _Source:
 
 
 class MergedReader:
-    """Reads a topic's partitions in order of timestamp; ``cursor`` says how far."""
+    """Reads a topic's partitions in order of timestamp; ``cursor`` says how far.
 
-    def __init__(self, topic: Topic, sources: list[_Source], since_ms: int, until_ms: int) -> None:
+    What cannot be read is added to ``skipped``, or where that is None ends the reading.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        sources: list[_Source],
+        since_ms: int | None,
+        until_ms: int | None,
+        skipped: list[UnreadableBatch] | None,
+    ) -> None:
+        self.skipped = skipped
         self._topic = topic
         self._sources = sources
-        self._since_ms = since_ms
-        self._until_ms = until_ms
+        # A batch may have times beyond 64 bits.
+        self._since_ms = -math.inf if since_ms is None else since_ms
+        self._until_ms = math.inf if until_ms is None else until_ms
 
     async def read(self, max_records: int, max_bytes: int) -> list[Merged]:
-        """The next records, up to the bounds; at least one if there is one."""
+        """The next records, up to the bounds; at least one if there is one.
+
+        Raises UnreadableBatch where it comes before every record.
+        """
         merged: list[Merged] = []
         size = 0
         while len(merged) < max_records:
             for source in self._sources:
                 if not source.buffered:
-                    await source.fill(self._since_ms, self._until_ms)
-            ready = [source for source in self._sources if source.buffered]
+                    await source.fill(self._since_ms, self._until_ms, self.skipped)
+            ready = [source for source in self._sources if source.buffered or source.wall]
             if not ready:
                 break
             first = min(ready, key=_order)
+            if first.wall is not None and not first.buffered:
+                if not merged:
+                    raise first.wall
+                break
             record = first.buffered[0]
             size += len(record.key or b"") + len(record.value or b"")
             if merged and size > max_bytes:
@@ -142,8 +170,10 @@ class MergedReader:
             waiter.watch(source.partition)
 
 
-def _order(source: _Source) -> tuple[int, int]:
-    return source.buffered[0].timestamp, source.partition.index
+def _order(source: _Source) -> tuple[float, int]:
+    first = source.buffered[0] if source.buffered else source.wall
+    time = None if first is None else first.timestamp
+    return -math.inf if time is None else time, source.partition.index
 
 
 class Replay:
@@ -165,7 +195,7 @@ class Replay:
             last = request.header("Last-Event-ID")
             if last:
                 query = {**query, "cursor": last.decode("latin-1")}
-        reader = await open_reader(topic, query)
+        reader = await open_reader(topic, query, options.skipped())
         if EVENT_STREAM in accept:
             events = EventStream(request, send, self._context)
             await self._tail(events, reader, options, speed)
@@ -176,14 +206,12 @@ class Replay:
 
     async def _reply_json(self, send: Send, reader: MergedReader, options: FetchOptions) -> None:
         merged = await reader.read(options.max_records, options.max_bytes)
-        if not merged and options.wait_ms:
+        if not merged and not reader.skipped and options.wait_ms:
             merged = await _wait(self._broker, reader, options)
         lines = b",".join(_render(merged, options.mode))
-        await reply(
-            send,
-            200,
-            b'{"records":[%b],"cursor":%b}' % (lines, encode_json(reader.cursor(reader.offsets))),
-        )
+        skipped = skipped_field(reader.skipped)
+        cursor = encode_json(reader.cursor(reader.offsets))
+        await reply(send, 200, b'{"records":[%b],"cursor":%b%b}' % (lines, cursor, skipped))
 
     async def _stream_lines(
         self,
@@ -195,19 +223,23 @@ class Replay:
     ) -> None:
         left = options.max_records if "max_records" in query else None
         pace = _Pace(speed, self._stopping)
-        await begin_stream(send, NDJSON)
-        while left is None or left > 0:
-            wanted = _STREAM_RECORDS if left is None else min(left, _STREAM_RECORDS)
-            merged = await reader.read(wanted, options.max_bytes)
-            if not merged or self._stopping.is_set():
-                break
-            if left is not None:
-                left -= len(merged)
-            for part in pace.parts(merged):
-                await pace.wait_for(part[0])
-                lines = _render(part, options.mode)
-                await stream(send, b"".join([line + b"\n" for line in lines]))
-        await stream(send, b"", more=False)
+        lines = LineStream(send)
+        try:
+            while left is None or left > 0:
+                wanted = _STREAM_RECORDS if left is None else min(left, _STREAM_RECORDS)
+                merged = await reader.read(wanted, options.max_bytes)
+                if not merged or self._stopping.is_set():
+                    break
+                if left is not None:
+                    left -= len(merged)
+                for part in pace.parts(merged):
+                    await pace.wait_for(part[0])
+                    await lines.put(_render(part, options.mode))
+                await lines.put_skipped(reader.skipped)
+            await lines.put_skipped(reader.skipped)
+            await lines.end()
+        except UnreadableBatch as error:
+            await lines.fail(error)
 
     async def _tail(
         self, events: EventStream, reader: MergedReader, options: FetchOptions, speed: float | None
@@ -228,6 +260,7 @@ class Replay:
                             offsets[partition] = record.offset + 1
                             ids.append(reader.cursor(offsets).encode())
                         await events.send_events(ids, _render(part, options.mode))
+                    await events.send_skipped(reader.skipped)
                     if not merged:
                         if reader.bounded:
                             return
@@ -273,7 +306,9 @@ class _Pace:
                 return
 
 
-async def open_reader(topic: Topic, query: dict[str, str]) -> MergedReader:
+async def open_reader(
+    topic: Topic, query: dict[str, str], skipped: list[UnreadableBatch] | None = None
+) -> MergedReader:
     """A reader at the cursor, or at the beginning of the time range.
 
     Raises ApiError, PartitionOffline.
@@ -299,9 +334,7 @@ async def open_reader(topic: Topic, query: dict[str, str]) -> MergedReader:
         if until_ms is not None:
             end = await resolve_offset(partition, f"ts:{until_ms}")
         sources.append(_Source(partition, start, end))
-    since = -(2**63) if since_ms is None else since_ms
-    until = 2**63 if until_ms is None else until_ms
-    return MergedReader(topic, sources, since, until)
+    return MergedReader(topic, sources, since_ms, until_ms, skipped)
 
 
 def _parse_cursor(topic: Topic, text: str) -> list[int]:

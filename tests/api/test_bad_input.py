@@ -153,16 +153,15 @@ class TestDamage:
         path = self.damage(stopped, b"value-1")
         stopped.start()
         with stopped.client() as http:
-            for target in (
-                "/v1/topics/t/partitions/0/records?offset=0",
-                "/v1/topics/t/partitions/0/records?offset=1",
-                "/v1/topics/t/records",
-            ):
-                answer = http.get(target)
-                error = answer.json()["error"]
-                assert (answer.status_code, error["code"]) == (500, "corrupt_batch")
-                assert str(path.parent) in error["message"]
-                assert "offsets 1 to 1" in error["message"]
+            for target in ("/v1/topics/t/partitions/0/records?offset=0", "/v1/topics/t/records"):
+                before = http.get(target).json()["records"]
+                assert [one["value"] for one in before] == ["value-0"]
+            answer = http.get("/v1/topics/t/partitions/0/records?offset=1")
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"]) == (500, "corrupt_batch")
+            assert str(path.parent) in error["message"]
+            assert "offsets 1 to 1" in error["message"]
+            assert error["details"]["next_offset"] == 2
             after = http.get("/v1/topics/t/partitions/0/records?offset=2")
             assert [one["value"] for one in after.json()["records"]] == ["value-2"]
             assert http.get("/health/ready").status_code == 200
