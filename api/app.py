@@ -138,10 +138,8 @@ class App:
                 "%s: %d bytes from position %d were cut (%s) and are kept as %s",
                 *(cut.path, cut.bytes, cut.position, what, cut.kept_as),
             )
-        for stray in self.broker.opening.strays:
-            _log.warning("a directory that no topic has was set aside as %s", stray)
-        for problem in self.broker.opening.unfinished:
-            _log.warning("%s", problem)
+        for finding in (*self.broker.opening.findings, *self.broker.opening.unfinished):
+            _log.warning("%s", finding)
 
     async def stop(self) -> None:
         """End waits, finish requests, close everything. Raises what kept a log from closing."""

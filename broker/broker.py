@@ -1,8 +1,8 @@
 """The broker: topics of a data directory in a running process.
 
-Creating and deleting a topic is atomic across a crash: the catalog's row decides. Directories
-are made before the row is written and taken away after it is marked; a start removes what an
-interruption left.
+Creating and changing a topic is atomic across a crash: what stands beside its first log decides,
+written when every directory is there and before the catalog follows. Directories are taken away
+after the catalog's row is marked; a start finishes what an interruption left.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from tidelog.broker.broker_settings import BrokerSettings
-from tidelog.broker.catalog import Catalog, TopicRow
+from tidelog.broker.catalog import Catalog
 from tidelog.broker.clock import Clock
 from tidelog.broker.compaction import Compaction
 from tidelog.broker.deletions import Deletions
@@ -31,11 +31,12 @@ from tidelog.broker.housekeeping import Housekeeping
 from tidelog.broker.log_store import LogStore
 from tidelog.broker.opening import Opening
 from tidelog.broker.partition import Partition, PartitionServices
+from tidelog.broker.settling import check_producer_ids, settle_topics
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
+from tidelog.broker.topic_row import TopicRow
 from tidelog.broker.topic_settings import TopicSettings
-from tidelog.storage import file_names
-from tidelog.storage.files import Disk, allow_open_files, join
+from tidelog.storage.files import Disk, allow_open_files
 from tidelog.storage.log import Cut, Log
 from tidelog.storage.read_cache import ReadCache
 
@@ -118,22 +119,23 @@ class Broker:
         return broker
 
     async def start(self) -> None:
-        """Open the catalog and every log; recovers after an unclean stop.
+        """Open the catalog and every log; mends what disagrees, recovers after an unclean stop.
 
         A log that cannot be opened is offline. Raises CatalogUnreadable, DirectoryUnreadable,
         DiskFailed, DiskFull, Interrupted; the directory is released then.
         """
         try:
             await self.store.in_thread(self.store.directory.begin)
-            path = join(self.data_dir, file_names.CATALOG)
-            self._catalog = await Catalog.open(path)
-            rows = await self._catalog.topics()
-            for row in rows:
-                if row.deleting:
-                    await self._deletions.finish(row, self._catalog)
-            rows = [row for row in rows if not row.deleting]
+            self._catalog = await Catalog.open(self.data_dir, self.store.directory.disk)
+            settled = await settle_topics(self._catalog, self.store, self.clock.now_ms())
+            self.opening.findings += settled.findings
+            for row in settled.deleting:
+                await self._deletions.finish(row, self._catalog)
             topics = await self.store.in_thread(
-                lambda: [self._topic(*opened) for opened in self.opening.run(rows)]
+                lambda: [self._topic(*opened) for opened in self.opening.run(settled.rows)]
+            )
+            self.opening.findings += await check_producer_ids(
+                self._catalog, self.store, self.clock.now_ms()
             )
         except BaseException:
             if self._catalog is not None:
@@ -253,11 +255,9 @@ class Broker:
             if validate_only:
                 return Topic(name, topic_id, topic_settings, [])
             await self._deletions.make_way(name, self.catalog)
+            row = TopicRow(name, topic_id, count, dict(settings or {}))
             log_settings = topic_settings.log_settings()
-            logs = await self.store.in_thread(
-                lambda: self.store.create(name, range(count), topic_id, log_settings)
-            )
-            row = TopicRow(name, topic_id, count, dict(settings or {}), False)
+            logs = await self.store.in_thread(lambda: self.store.create(row, 0, log_settings))
             try:
                 await self.catalog.create_topic(row)
             except BaseException:
@@ -281,11 +281,10 @@ class Broker:
                 )
             if validate_only:
                 return topic
+            row = _row(topic)._replace(partitions=count)
             log_settings = topic.settings.log_settings()
-            logs = await self.store.in_thread(
-                lambda: self.store.create(name, range(now, count), topic.id, log_settings)
-            )
-            await self.catalog.set_partitions(topic.id, count)
+            logs = await self.store.in_thread(lambda: self.store.create(row, now, log_settings))
+            await self._remember(row, instead_of=topic)
             topic.partitions += [Partition(topic.id, log, self._services) for log in logs]
             self.topics_version += 1
             return topic
@@ -305,9 +304,19 @@ class Broker:
                     overrides[setting] = value
             changed = TopicSettings(overrides, self.settings)
             if not validate_only:
-                await self.catalog.set_settings(topic.id, overrides)
+                row = _row(topic)._replace(settings=overrides)
+                await self._remember(row, instead_of=topic)
                 topic.use_settings(changed)
             return topic
+
+    async def _remember(self, row: TopicRow, *, instead_of: Topic) -> None:
+        """Note a change beside the topic's first log and in the catalog, or in neither."""
+        await self.store.in_thread(lambda: self.store.describe(row))
+        try:
+            await self.catalog.change_topic(row)
+        except BaseException:
+            await self.store.in_thread(lambda: self.store.describe(_row(instead_of)))
+            raise
 
     async def delete_topic(self, name: str) -> None:
         """Gone for everyone at once; its files follow. Raises UnknownTopic, InternalTopic."""
@@ -320,8 +329,7 @@ class Broker:
             for partition in topic.partitions:
                 partition.delete()
             self.cache.forget_topic(name)
-            row = TopicRow(name, topic.id, len(topic.partitions), {}, True)
-            paths = await self._deletions.finish(row, self.catalog)
+            paths = await self._deletions.finish(_row(topic), self.catalog)
             self.store.remove_later(paths, topic.settings["file.delete.delay.ms"])
 
     def _topic(self, row: TopicRow, settings: TopicSettings, logs: list[Log]) -> Topic:
@@ -363,3 +371,7 @@ class Broker:
             for (topic, partition), log in self.store.logs.items()
             if log.writes_stopped is not None
         ]
+
+
+def _row(topic: Topic) -> TopicRow:
+    return TopicRow(topic.name, topic.id, len(topic.partitions), dict(topic.settings.overrides))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 
-from tidelog.broker.catalog import Catalog, TopicRow
+from tidelog.broker.catalog import Catalog
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.log_store import LogStore
+from tidelog.broker.topic_row import TopicRow
 from tidelog.storage.errors import DiskFailed, StorageError
 from tidelog.storage.files import join
 

@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from tidelog.broker.clock import Clock
+from tidelog.broker.topic_directories import put_right, write_topic
+from tidelog.broker.topic_row import TopicRow
 from tidelog.storage import file_names
 from tidelog.storage.data_directory import DataDirectory
 from tidelog.storage.errors import DirectoryUnreadable, DiskFailed
@@ -36,13 +38,6 @@ T = TypeVar("T")
 
 _SAVE_DELAY_S = 1.0
 _log = logging.getLogger("tidelog.store")
-
-
-class Tidied(NamedTuple):
-    """The new names of directories that were set aside, and what could not be done, in words."""
-
-    strays: list[str]
-    unfinished: list[str]
 
 
 class Retired(NamedTuple):
@@ -80,30 +75,26 @@ class LogStore:
     # Opening and making; these block and run in the thread
 
     def open(
-        self,
-        topic: str,
-        partition: int,
-        topic_id: uuid.UUID,
-        settings: LogSettings,
-        watch: RecoveryWatch,
+        self, row: TopicRow, partition: int, settings: LogSettings, watch: RecoveryWatch
     ) -> Log:
-        """The log of a partition that the catalog knows.
+        """The log of a topic's partition.
 
         An empty one where its directory is gone: offsets that were reached are not given again.
         Raises DirectoryUnreadable, DiskFull, OSError, Interrupted.
         """
-        place = self._place(topic, partition)
-        known = self.directory.last_known(topic, partition)
+        place = self._place(row.name, partition)
+        known = self.directory.last_known(row.name, partition)
         if self.directory.disk.is_directory(place.directory):
             log = open_log(place, settings, known, self._clock.now_ms(), watch)
-            cleaned_offset = self.directory.cleaned_offset(topic, partition)
+            cleaned_offset = self.directory.cleaned_offset(row.name, partition)
             log.cleaned_offset = cleaned_offset if cleaned_offset <= log.end_offset else 0
         else:
             offset = known.recovery_point or 0
-            log = create_log(place, topic_id, settings, offset)
+            log = create_log(place, row.id, settings, offset)
             gone = f"{place.directory} is gone: the log begins anew at offset {offset}"
             watch.unfinished.append(gone)
-        self.logs[topic, partition] = log
+        put_right(self.directory.disk, place.directory, row, partition)
+        self.logs[row.name, partition] = log
         return log
 
     def open_offline(self, topic: str, partition: int, settings: LogSettings, reason: str) -> Log:
@@ -122,14 +113,14 @@ class LogStore:
             return 0
         return bytes_to_check(place, known)
 
-    def create(
-        self, topic: str, partitions: Iterable[int], topic_id: uuid.UUID, settings: LogSettings
-    ) -> list[Log]:
-        """New logs, all of them durable, or none. Raises DiskFull.
+    def create(self, row: TopicRow, first: int, settings: LogSettings) -> list[Log]:
+        """New logs for a topic's partitions from ``first`` on, all of them durable, or none.
 
-        A directory in their way, which no topic has, is set aside.
+        A directory in their way, which no topic has, is set aside. What the topic is stands
+        beside its first log as soon as every log is there. Raises DiskFull.
         """
-        places = [self._place(topic, partition) for partition in partitions]
+        topic = row.name
+        places = [self._place(topic, partition) for partition in range(first, row.partitions)]
         disk = self.directory.disk
         for place in places:
             if disk.is_directory(place.directory):
@@ -137,7 +128,9 @@ class LogStore:
                 away = self._set_aside(name, topic, place.partition, file_names.STRAY_DIRECTORY)
                 _log.warning("a directory in the way of a new log was set aside as %s", away)
         try:
-            created = [create_log(place, topic_id, settings) for place in places]
+            created = [create_log(place, row.id, settings) for place in places]
+            if first == 0:
+                self.describe(row)
             disk.sync_directory(self.directory.path)
         except BaseException:
             for place in places:
@@ -148,30 +141,31 @@ class LogStore:
             self.logs[topic, log.place.partition] = log
         return created
 
+    def describe(self, row: TopicRow) -> None:
+        """Durably note beside its first log what a topic is. Raises DiskFull, OSError."""
+        write_topic(self.directory.disk, self._place(row.name, 0).directory, row)
+
     def _place(self, topic: str, partition: int) -> LogPlace:
         path = join(self.directory.path, partition_directory_name(topic, partition))
         return LogPlace(self.directory.disk, path, topic, partition, self._opened)
 
-    def tidy(self, known: set[tuple[str, int]]) -> Tidied:
-        """Finish interrupted deletions and set aside directories that no topic has.
+    def tidy(self, known: Container[tuple[str, int]]) -> list[str]:
+        """Remove what deletions left. What cannot be removed stays, and so does what no topic has.
 
-        An interrupted creation leaves such a directory, and so does somebody else's; it is
-        renamed, not removed. What cannot be done is left as it is.
+        Both are told in words.
         """
         disk, path = self.directory.disk, self.directory.path
-        tidied = Tidied([], [])
+        unfinished = []
         for name in disk.names(path):
-            try:
-                if is_set_aside(name, file_names.DELETED_DIRECTORY):
+            partition = parse_partition_directory_name(name)
+            if is_set_aside(name, file_names.DELETED_DIRECTORY):
+                try:
                     disk.remove_directory(join(path, name))
-                    continue
-                partition = parse_partition_directory_name(name)
-                if partition and partition not in known and disk.is_directory(join(path, name)):
-                    stray = self._set_aside(name, *partition, file_names.STRAY_DIRECTORY)
-                    tidied.strays.append(stray)
-            except OSError as error:
-                tidied.unfinished.append(f"{name} could not be taken away: {reason_of(error)}")
-        return tidied
+                except OSError as error:
+                    unfinished.append(f"{name} could not be taken away: {reason_of(error)}")
+            elif partition and partition not in known and disk.is_directory(join(path, name)):
+                unfinished.append(f"{name} is left as it is: no topic has it")
+        return unfinished
 
     def retire(self, topic: str, partitions: Iterable[int]) -> Retired:
         """Take the directories of a deleted topic out of the way."""

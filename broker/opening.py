@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tidelog.broker.broker_settings import BrokerSettings
-from tidelog.broker.catalog import TopicRow
 from tidelog.broker.errors import InvalidSetting
 from tidelog.broker.log_store import LogStore
+from tidelog.broker.topic_row import TopicRow
 from tidelog.broker.topic_settings import TopicSettings
 from tidelog.storage.errors import StorageError
 from tidelog.storage.files import reason_of
@@ -44,10 +44,10 @@ class OpenedTopic(NamedTuple):
 
 
 class Opening:
-    """Of one start; ``strays`` and ``unfinished`` are what it set aside and what it left."""
+    """Of one start; ``findings`` and ``unfinished`` say what it mended and what it left."""
 
     def __init__(self, store: LogStore, settings: BrokerSettings) -> None:
-        self.strays: list[str] = []
+        self.findings: list[str] = []
         self._store = store
         self._settings = settings
         self._watch = RecoveryWatch()
@@ -75,9 +75,7 @@ class Opening:
         """
         known = {(row.name, partition) for row in rows for partition in range(row.partitions)}
         self._total = len(known)
-        tidied = self._store.tidy(known)
-        self.strays = tidied.strays
-        self.unfinished.extend(tidied.unfinished)
+        self.unfinished.extend(self._store.tidy(known))
         bytes_to_check = [
             [self._bytes_to_check(row, partition) for partition in range(row.partitions)]
             for row in rows
@@ -118,7 +116,7 @@ class Opening:
 
     def _open(self, row: TopicRow, partition: int, settings: LogSettings) -> Log:
         try:
-            return self._store.open(row.name, partition, row.id, settings, self._watch)
+            return self._store.open(row, partition, settings, self._watch)
         except Interrupted:
             raise
         except OSError as error:

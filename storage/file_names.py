@@ -24,16 +24,19 @@ STRAY_DIRECTORY = "-stray"
 NAME_MAX = 255
 """Bytes of a name on every file system in use; those of topics are ASCII."""
 
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 _SET_ASIDE = re.compile(r".*-\d+\.[0-9a-f]{32}(-delete|-stray)", re.ASCII | re.DOTALL)
 
 META_PROPERTIES = "meta.properties"
 CATALOG = "catalog.sqlite"
+CATALOG_COPY = "catalog-checkpoint"
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 START_OFFSETS = "log-start-offset-checkpoint"
 CLEANER_OFFSETS = "cleaner-offset-checkpoint"
 LOCK = ".lock"
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 PARTITION_METADATA = "partition.metadata"
+TOPIC_METADATA = "topic.metadata"
 LEADER_EPOCHS = "leader-epoch-checkpoint"
 
 
@@ -58,7 +61,7 @@ def partition_directory_name(topic: str, partition: int) -> str:
 def parse_partition_directory_name(name: str) -> tuple[str, int] | None:
     """The topic and partition of a directory's name, or None for any other name."""
     topic, dash, partition = name.rpartition("-")
-    if not dash or not topic or not partition.isdecimal():
+    if not dash or not topic or not _NUMBER.fullmatch(partition):
         return None
     return topic, int(partition)
 

@@ -201,6 +201,14 @@ class Disk:
         except OSError as error:
             raise DirectoryUnreadable(directory, error.strerror or str(error)) from error
 
+    def directories(self, path: str) -> list[str]:
+        """The names of the directories in one, sorted. Raises DirectoryUnreadable."""
+        try:
+            with os.scandir(path) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir())
+        except OSError as error:
+            raise DirectoryUnreadable(path, error.strerror or str(error)) from error
+
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(path)
 

@@ -76,6 +76,10 @@ class ProducerState:
         """Every producer id with its state."""
         return list(self._producers.items())
 
+    def largest_id(self, below: int) -> int:
+        """The largest producer id under ``below``; -1 if there is none."""
+        return max((one for one in self._producers if one < below), default=-1)
+
     def check(self, header: BatchHeader) -> ProducedBatch | None:
         """The batch that this one repeats, or None when it may be appended.
 

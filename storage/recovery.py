@@ -9,7 +9,6 @@ unclean start begins a new leader epoch.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import uuid
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from tidelog.storage.files import Disk, File, join, reason_of
 from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log import Cut, Log, LogPlace, LogState
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.partition_metadata import encode_partition_metadata
 from tidelog.storage.producer_state import ProducerState
 from tidelog.storage.recovery_watch import RecoveryWatch
 from tidelog.storage.segment import Segment, SegmentEnd
@@ -44,8 +44,7 @@ def create_log(place: LogPlace, topic_id: uuid.UUID, settings: LogSettings, offs
     """A new, empty log from ``offset`` on, its directory and metadata durable. Raises DiskFull."""
     disk, directory = place.disk, place.directory
     disk.make_directory(directory)
-    encoded = base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=").decode()
-    metadata = f"version: 0\ntopic_id: {encoded}\n".encode()
+    metadata = encode_partition_metadata(topic_id)
     disk.write_new(join(directory, file_names.PARTITION_METADATA), metadata)
     epochs = LeaderEpochs([(0, offset)])
     disk.write_new(join(directory, file_names.LEADER_EPOCHS), epochs.encode())

@@ -81,7 +81,6 @@ class TestStart:
         [
             ("meta.properties", b"version=7\n", "meta.properties"),
             ("recovery-point-offset-checkpoint", b"not a checkpoint", "recovery-point"),
-            ("catalog.sqlite", b"not a database" * 100, "catalog"),
         ],
     )
     def test_a_data_directory_that_cannot_be_read(

@@ -230,15 +230,6 @@ async def test_delete_records_is_durable_before_files_go(broker: Broker) -> None
     await reopened.close()
 
 
-async def test_a_directory_that_no_topic_has_is_set_aside(broker: Broker) -> None:
-    await broker.close()
-    os.mkdir(os.path.join(broker.data_dir, "left-0"))
-    again = await Broker.open(broker.data_dir, settings())
-    assert len(again.opening.strays) == 1
-    assert again.opening.strays[0].startswith("left-0.")
-    await again.close()
-
-
 async def test_what_a_crash_left_is_recovered(broker: Broker) -> None:
     topic = await broker.create_topic("t", 1)
     partition = topic.partition(0)

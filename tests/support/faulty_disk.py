@@ -150,11 +150,23 @@ class FaultyDisk(Disk):
         return FaultyFile(self, path, descriptor, self._names[path])
 
     def rename(self, old: str, new: str) -> None:
+        if os.path.isdir(old):
+            self._rename_directory(old, new)
+            return
         replaced = self._names.get(new)
         if replaced is not None:
             replaced.removed_content = Path(new).read_bytes()
         super().rename(old, new)
         self._change(new, lambda names: _rename(names, old, new))
+
+    def _rename_directory(self, old: str, new: str) -> None:
+        """With all in it, durably."""
+        super().rename(old, new)
+        for change in self._pending.pop(old, []):
+            change(self._durable_names)
+        for names in (self._names, self._durable_names):
+            for path in [path for path in names if os.path.dirname(path) == old]:
+                names[os.path.join(new, os.path.basename(path))] = names.pop(path)
 
     def remove(self, path: str) -> None:
         node = self._names.get(path)
