@@ -29,6 +29,9 @@ from tidelog.storage.recovery_watch import Interrupted
 _STDIN, _STDOUT = 0, 1
 _GC_THRESHOLDS = (50_000, 20, 20)
 """A request of a thousand records makes thousands of objects, none of them in cycles."""
+_USUAL_SWITCH_S = sys.getswitchinterval()
+_SWITCH_S = 0.001
+"""While a thread recovers logs, those who ask for health wait for it so long, several times."""
 _log = logging.getLogger("tidelog")
 
 
@@ -79,11 +82,14 @@ class App:
             await self._stop_doors()
             await self.broker.abandon()
             raise
+        sys.setswitchinterval(_SWITCH_S)
         try:
             await self.broker.start()
         except BaseException:
             await self._stop_doors()
             raise
+        finally:
+            sys.setswitchinterval(_USUAL_SWITCH_S)
         try:
             self.broker.committed_offset = self.coordinator.committed_offset
             await self.coordinator.start()

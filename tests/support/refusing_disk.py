@@ -1,4 +1,4 @@
-"""A real disk that refuses what a test names: an action, part of a path, and an error number."""
+"""A real disk that refuses what a test names: an action, a pattern of paths, an error number."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 
 from tidelog.storage.files import Buffer, Disk, File, refused
 
@@ -44,9 +45,9 @@ class RefusingDisk(Disk):
         self._refused: list[tuple[str, str, int]] = []
 
     @contextmanager
-    def refusing(self, action: str, part: str, number: int) -> Iterator[None]:
-        """Refuse ``action`` for paths that contain ``part``, or all of them where it is empty."""
-        refusal = action, part, number
+    def refusing(self, action: str, pattern: str, number: int) -> Iterator[None]:
+        """Refuse ``action`` for paths like ``*/t-0/*.log``."""
+        refusal = action, pattern, number
         self._refused.append(refusal)
         try:
             yield
@@ -54,8 +55,8 @@ class RefusingDisk(Disk):
             self._refused.remove(refusal)
 
     def check(self, action: str, path: str) -> None:
-        for refused_action, part, number in self._refused:
-            if refused_action == action and part in path:
+        for refused_action, pattern, number in self._refused:
+            if refused_action == action and fnmatchcase(path, pattern):
                 error = OSError(number, os.strerror(number), path)
                 if action in _TRANSLATED and number in _NO_SPACE:
                     raise refused(error, path)

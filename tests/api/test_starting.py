@@ -1,0 +1,201 @@
+"""While logs recover: HTTP answers health and metrics, nothing else is served, a stop is heard.
+
+Recovery is held up by a pipe where a log's file of leader epochs should be: it goes on when the
+test writes into it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.support.broker_process import BrokerProcess, command, environment
+
+EPOCHS = Path("t-1") / "leader-epoch-checkpoint"
+CLEAN = ".kafka_cleanshutdown"
+
+
+class HeldUp:
+    """A directory of three partitions, left by ``kill -9``, the second of which has a pipe."""
+
+    def __init__(self, broker: BrokerProcess) -> None:
+        with broker.client() as http:
+            http.post("/v1/topics", json={"name": "t", "partitions": 3}).raise_for_status()
+            records = [{"value": n, "partition": n} for n in range(3)]
+            answer = http.post("/v1/topics/t/records", json={"records": records})
+            answer.raise_for_status()
+        broker.kill()
+        self.broker = broker
+        self.http, self.kafka = urlsplit(broker.url).netloc, broker.kafka
+        self.data_dir = broker.data_dir
+        self.pipe = self.data_dir / EPOCHS
+        self.epochs = self.pipe.read_bytes()
+        self.pipe.unlink()
+        os.mkfifo(self.pipe)
+
+    @contextmanager
+    def start(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A broker at the addresses that the first one had."""
+        addresses = ("--http", self.http, "--kafka", self.kafka)
+        with subprocess.Popen(
+            command(self.data_dir, *addresses, *flags),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def answers(self, process: subprocess.Popen[bytes]) -> httpx.Client:
+        """A client, once the port is open."""
+        host, port = self.http.split(":")
+        while process.poll() is None:
+            try:
+                socket.create_connection((host, int(port))).close()
+            except ConnectionRefusedError:
+                continue
+            return httpx.Client(base_url=f"http://{self.http}", timeout=60)
+        raise AssertionError(process.communicate()[1].decode())
+
+    def let_go_on(self) -> None:
+        """Opening for writing waits until recovery is there."""
+        self.pipe.write_bytes(self.epochs)
+
+
+@pytest.fixture
+def held_up(start_broker: Callable[..., BrokerProcess]) -> HeldUp:
+    return HeldUp(start_broker())
+
+
+def ready_line(stdout: IO[bytes] | None) -> Any:
+    assert stdout is not None
+    return json.loads(stdout.readline() or b"null")
+
+
+def at_the_pipe(http: httpx.Client) -> httpx.Response:
+    """The answer of readiness, once the first partition is done."""
+    while True:
+        answer = http.get("/health/ready")
+        if answer.json()["recovered"] == 1:
+            return answer
+
+
+def test_health_and_metrics_are_answered_while_logs_recover(held_up: HeldUp) -> None:
+    with held_up.start() as process, held_up.answers(process) as http:
+        answer = at_the_pipe(http)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        told = answer.json()
+        assert (told["status"], told["recovered"], told["total"]) == ("recovering", 1, 3)
+        assert 0 < told["recovered_bytes"] < told["total_bytes"]
+        assert told["problems"] == told["broken"] == []
+        alive = http.get("/health/live")
+        assert (alive.status_code, alive.json()["status"]) == (200, "recovering")
+        assert http.head("/health/live").status_code == 200
+        page = http.get("/metrics")
+        assert page.status_code == 200
+        assert "kafka_log_logmanager_remaininglogstorecover 2.0" in page.text
+        assert process.stdout is not None
+        assert not select.select([process.stdout], [], [], 0)[0]
+        held_up.let_go_on()
+        assert ready_line(process.stdout)["http"] == held_up.broker.url
+        answer = http.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+        assert answer.json()["recovered"] == 3
+        assert "kafka_log_logmanager_remaininglogstorecover 0.0" in http.get("/metrics").text
+        records = http.get("/v1/topics/t/partitions/1/records").json()["records"]
+        assert [record["value"] for record in records] == [1]
+        socket.create_connection(held_up.kafka.split(":")).close()  # type: ignore[arg-type]
+
+
+def test_nothing_else_is_served_before(held_up: HeldUp) -> None:
+    with held_up.start() as process, held_up.answers(process) as http:
+        at_the_pipe(http)
+        for method, path in (
+            ("GET", "/"),
+            ("GET", "/v1/topics"),
+            ("GET", "/v1/topics/t"),
+            ("GET", "/v1/topics/t/records"),
+            ("GET", "/v1/topics/t/partitions/0/records"),
+            ("POST", "/v1/topics/t/records"),
+            ("DELETE", "/v1/topics/t"),
+            ("POST", "/health/ready"),
+            ("GET", "/v1/groups"),
+            ("GET", "/openapi.json"),
+            ("GET", "/nowhere"),
+        ):
+            answer = http.request(method, path)
+            assert answer.status_code == 503, (method, path)
+            error = answer.json()["error"]
+            assert (error["code"], error["details"]) == ("recovering", {"opened": 1, "total": 3})
+            assert answer.headers["retry-after"]
+        host, port = held_up.kafka.split(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_logs_recover_is_heard_at_once(
+    held_up: HeldUp, number: signal.Signals
+) -> None:
+    with held_up.start() as process, held_up.answers(process) as http:
+        at_the_pipe(http)
+        process.send_signal(number)
+        http.get("/health/live")
+        held_up.let_go_on()
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, b"")
+    assert b"Traceback" not in err
+    assert not (held_up.data_dir / CLEAN).exists()
+    if not held_up.pipe.is_file():
+        held_up.pipe.unlink()
+        held_up.pipe.write_bytes(held_up.epochs)
+    held_up.broker.start()
+    with held_up.broker.client() as http:
+        ends = [one["end_offset"] for one in http.get("/v1/topics/t").json()["partitions"]]
+    assert ends == [1, 1, 1]
+
+
+@pytest.mark.parametrize("door", ["http", "kafka"])
+def test_a_port_in_use_is_told_before_logs_recover(held_up: HeldUp, door: str) -> None:
+    """Nobody writes into the pipe: recovery would never end."""
+    host, port = getattr(held_up, door).split(":")
+    with socket.create_server((host, int(port))), held_up.start() as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, b"")
+    [line] = err.decode().splitlines()
+    assert f"cannot listen on {host}:{port}" in line
+
+
+def test_a_port_in_use_leaves_a_clean_directory_clean(
+    start_broker: Callable[..., BrokerProcess],
+) -> None:
+    broker = start_broker()
+    with broker.client() as http:
+        http.post("/v1/topics", json={"name": "t"}).raise_for_status()
+    broker.stop()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = subprocess.run(
+            command(broker.data_dir, "--http", address), capture_output=True, env=environment()
+        )
+    assert process.returncode == 1
+    assert (broker.data_dir / CLEAN).exists()
+    broker.start()
+    with broker.client() as http:
+        [partition] = http.get("/v1/topics/t").json()["partitions"]
+    assert partition["leader_epoch"] == 0
