@@ -160,6 +160,11 @@ class Partition:
             self._rolled()
         return result
 
+    def check_not_deleted(self) -> None:
+        """Raises UnknownTopic for a partition of a topic that has been deleted."""
+        if self.deleted:
+            raise UnknownTopic(self.topic)
+
     def producer(self, producer_id: int) -> Producer | None:
         """What an idempotent producer has appended, as far as that is remembered."""
         return self.log.producers.get(producer_id)

@@ -11,6 +11,7 @@ _MEANINGS = {
     403: "Refused: a foreign host or origin, or an internal topic",
     404: "There is no such thing",
     405: "The method is not allowed here",
+    406: "There is no such form of the answer; the details say which there are",
     408: "The request did not arrive in time",
     409: "It contradicts the present state",
     410: "Retention took it",

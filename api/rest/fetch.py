@@ -6,6 +6,7 @@ no longer change is kept rendered in the read cache.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import NamedTuple
 
@@ -26,11 +27,12 @@ from tidelog.api.rest.offset_spec import resolve_offset, within_range
 from tidelog.api.rest.pages import page_links
 from tidelog.api.rest.parameters import is_whole_number, one_of, whole_number
 from tidelog.api.rest.rendering import ON_CORRUPT, VALUE_MODES, render_records, skipped_field
+from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.broker.reading import read_records
 from tidelog.broker.topic import Topic
 from tidelog.broker.waiting import DataWaiter
-from tidelog.storage.errors import UnreadableBatch
+from tidelog.storage.errors import StorageError, UnreadableBatch
 from tidelog.storage.read_cache import Span
 
 RECORDS_DEFAULT, RECORDS_MAX = 500, 10_000
@@ -39,6 +41,7 @@ WAIT_MS_MAX = 60_000
 READING = ("max_records", "max_bytes", "wait_ms", "isolation", "value", "on_corrupt")
 """The parameters of ``FetchOptions``."""
 _QUERY = frozenset(("offset", "reset", *READING))
+_FORMS = (JSON, NDJSON, EVENT_STREAM, OCTET_STREAM)
 _NEXT_OFFSET = struct.Struct(">q")
 
 
@@ -50,6 +53,8 @@ class FetchOptions(NamedTuple):
     wait_ms: int
     mode: str
     skips: bool
+    stream_records_max: float
+    """Most records of a stream, which has no end by default."""
 
     def skipped(self) -> list[UnreadableBatch] | None:
         """For ``read_records``."""
@@ -59,12 +64,14 @@ class FetchOptions(NamedTuple):
 def fetch_options(query: dict[str, str]) -> FetchOptions:
     """Raises ApiError for what is out of bounds."""
     one_of(query, "isolation", ("read_uncommitted", "read_committed"))
+    max_records = whole_number(query, "max_records", RECORDS_DEFAULT, 1, RECORDS_MAX)
     return FetchOptions(
-        whole_number(query, "max_records", RECORDS_DEFAULT, 1, RECORDS_MAX),
+        max_records,
         whole_number(query, "max_bytes", BYTES_DEFAULT, 1, BYTES_MAX),
         whole_number(query, "wait_ms", 0, 0, WAIT_MS_MAX),
         one_of(query, "value", VALUE_MODES),
         one_of(query, "on_corrupt", ON_CORRUPT) == "skip",
+        max_records if "max_records" in query else math.inf,
     )
 
 
@@ -81,33 +88,32 @@ class Fetch:
         partition = topic.partition(index)
         query = request.query(_QUERY)
         options = fetch_options(query)
-        accept = request.headers.get(b"accept", b"")
+        form = request.accepted(_FORMS)
         asked = query.get("offset", "earliest")
-        if EVENT_STREAM in accept:
+        if form == EVENT_STREAM:
             asked = _after_last_event(request, asked)
         offset = await resolve_offset(partition, asked)
         reset = one_of(query, "reset", ("earliest", "latest")) if "reset" in query else None
         offset = within_range(partition, offset, reset)
-        if EVENT_STREAM in accept:
-            events = EventStream(request, send, self._context)
-            await events.tail(partition, offset, options.mode, options.skipped())
+        if form == EVENT_STREAM:
+            await EventStream(request, send, self._context).tail(partition, offset, options)
             return
         if options.wait_ms and offset >= partition.high_watermark:
             await self._wait(partition, offset, options.wait_ms)
-        if NDJSON in accept:
-            limit = options.max_records if "max_records" in query else None
-            await _stream_lines(send, partition, offset, options, limit)
-        elif OCTET_STREAM in accept:
+        if form == NDJSON:
+            await _stream_lines(send, partition, offset, options)
+        elif form == OCTET_STREAM:
             await _reply_batches(send, partition, offset, options.max_bytes)
         else:
             await self._reply_json(send, topic, partition, offset, options)
 
     async def _wait(self, partition: Partition, offset: int, wait_ms: int) -> None:
-        """Return as soon as there is a record at ``offset``."""
+        """Return as soon as there is a record at ``offset``. Raises UnknownTopic."""
         with DataWaiter() as waiter:
             waiter.watch(partition)
             if offset >= partition.high_watermark and not self._broker.closing:
                 await waiter.wait(wait_ms)
+        partition.check_not_deleted()
 
     async def _reply_json(
         self, send: Send, topic: Topic, partition: Partition, offset: int, options: FetchOptions
@@ -130,7 +136,7 @@ class Fetch:
     ) -> tuple[bytes, int]:
         """The rendered records and the offset after them, from the cache where it has them."""
         cache = self._broker.cache
-        key = ("records", partition.log_id, offset, *options[:2], *options[3:])
+        key = ("records", partition.log_id, offset, *options[:2], options.mode, options.skips)
         kept = cache.get_page(key, partition.topic)
         if kept is not None:
             return kept[_NEXT_OFFSET.size :], _NEXT_OFFSET.unpack_from(kept)[0]
@@ -157,24 +163,24 @@ def _after_last_event(request: Request, asked: str) -> str:
 
 
 async def _stream_lines(
-    send: Send, partition: Partition, offset: int, options: FetchOptions, limit: int | None
+    send: Send, partition: Partition, offset: int, options: FetchOptions
 ) -> None:
     """Everything up to the present end, a record a line, in bounded pieces."""
-    end = partition.high_watermark
+    end, left = partition.high_watermark, options.stream_records_max
     lines = LineStream(send)
     skipped = options.skipped()
     try:
-        while offset < end and (limit is None or limit > 0):
-            wanted = options.max_records if limit is None else min(limit, options.max_records)
+        while offset < end and left > 0:
+            partition.check_not_deleted()
+            wanted = int(min(left, options.max_records))
             records, offset = await read_records(
                 partition, offset, wanted, options.max_bytes, skipped
             )
-            if limit is not None:
-                limit -= len(records)
+            left -= len(records)
             await lines.put(render_records(records, options.mode))
             await lines.put_skipped(skipped)
         await lines.end()
-    except UnreadableBatch as error:
+    except (BrokerError, StorageError) as error:
         await lines.fail(error)
 
 

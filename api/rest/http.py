@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from tidelog.api.errors import ApiError
+from tidelog.api.rest.accept import negotiate
 from tidelog.api.rest.content_coding import GZIP_CODING, Gunzip, codings_of, decode
 from tidelog.api.rest.parameters import invalid_parameter, parse_query
 from tidelog.storage.errors import DecompressionTooLarge
@@ -60,20 +61,25 @@ class Request:
 
     def lines(self, name: bytes) -> list[bytes]:
         """What every line of a header says, in order."""
-        if name not in self.headers:
+        value = self.headers.get(name)
+        if value is None:
             return []
+        # Where no header comes twice, this one does not.
+        if len(self.headers) == len(self._lines):
+            return [value]
         return [value for other, value in self._lines if other == name]
+
+    def accepted(self, offered: tuple[bytes, ...]) -> bytes:
+        """The form of the answer, the first by default. Raises ApiError where none will do."""
+        return negotiate(self.lines(b"accept"), offered)
 
     def header(self, name: str) -> bytes | None:
         """A header that comes once. Raises ApiError where it comes again."""
-        value = self.headers.get(name.lower().encode())
-        # Where no header comes twice, this one does not.
-        if value is None or len(self.headers) == len(self._lines):
-            return value
-        if len(self.lines(name.lower().encode())) > 1:
+        lines = self.lines(name.lower().encode())
+        if len(lines) > 1:
             message = f"the header {name} is given twice"
             raise ApiError(422, "invalid_header", message, header=name)
-        return value
+        return lines[0] if lines else None
 
     async def body(self) -> bytes:
         """The whole body, decoded. Raises ApiError where it is too large or not decodable."""

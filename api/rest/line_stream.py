@@ -40,7 +40,7 @@ class LineStream:
         await self._begin()
         await stream(self._send, b"", more=False)
 
-    async def fail(self, error: UnreadableBatch) -> None:
+    async def fail(self, error: Exception) -> None:
         """Tell an error and complete the reply. Raises it where nothing was sent."""
         if not self._begun:
             raise error

@@ -52,7 +52,7 @@ _ON_CORRUPT = _choice(
     "skip",
 )
 _BOUNDS = [
-    _number("max_records", 1, 10_000, 500, "most records of the answer"),
+    _number("max_records", 1, 10_000, 500, "most records; a stream has no end by default"),
     _number("max_bytes", 1, 64 * 1024 * 1024, 1024 * 1024, "most bytes; one record always fits"),
     _number("wait_ms", 0, 60_000, 0, "how long to wait for the first record"),
     _choice("isolation", "as in Kafka", "read_uncommitted", "read_committed"),
@@ -246,6 +246,10 @@ def _streams(schema: str) -> dict[str, Any]:
     }
 
 
+def _without(form: str, forms: dict[str, Any]) -> dict[str, Any]:
+    return {name: schema for name, schema in forms.items() if name != form}
+
+
 def _produce() -> dict[str, Any]:
     text = {"type": "string"}
     number = {"type": "integer", "minimum": 0}
@@ -309,7 +313,7 @@ def _fetch() -> dict[str, Any]:
                 "description": "Records from the offset on; none at the end",
                 "content": _streams("FetchReply"),
             },
-            **_errors(404, 416, 500),
+            **_errors(404, 406, 416, 500),
         },
     }
 
@@ -332,8 +336,11 @@ def _replay() -> dict[str, Any]:
             *_BOUNDS,
         ],
         "responses": {
-            "200": {"description": "Records in order of time", "content": _streams("ReplayReply")},
-            **_errors(404, 409, 500),
+            "200": {
+                "description": "Records in order of time",
+                "content": _without("application/octet-stream", _streams("ReplayReply")),
+            },
+            **_errors(404, 406, 409, 500),
         },
     }
 
@@ -355,14 +362,10 @@ def _page() -> dict[str, Any]:
             "200": {
                 "description": "The records of offsets 1000 n to 1000 n + 999, for ever; where "
                 "one cannot be read, those before it, not to be kept",
-                "content": {
-                    kind: schema
-                    for kind, schema in _streams("PageReply").items()
-                    if kind != "text/event-stream"
-                },
+                "content": _without("text/event-stream", _streams("PageReply")),
             },
             "304": {"description": "The copy at hand is still right"},
-            **_errors(404, 410, 500),
+            **_errors(404, 406, 410, 500),
         },
     }
 

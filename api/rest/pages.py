@@ -33,6 +33,7 @@ from tidelog.storage.record_batch import batches
 
 PAGE_RECORDS = 1000
 _QUERY = frozenset(("value", "on_corrupt"))
+_FORMS = (JSON, NDJSON, OCTET_STREAM)
 _IMMUTABLE = b"public, max-age=31536000, immutable"
 _NO_STORE = (b"cache-control", b"no-store")
 _READ_BYTES = 256 * 1024
@@ -97,7 +98,7 @@ class Pages:
             raise ApiError(404, "no_pages", message)
         if not page_exists(partition, number):
             raise _no_page(partition, number)
-        kind = _kind(request.headers.get(b"accept", b""))
+        kind = request.accepted(_FORMS)
         tag = f'"{topic.id.hex}-{index}-{number}-{mode}-{kind.decode().partition("/")[2]}"'
         headers: tuple[tuple[bytes, bytes], ...] = (
             (b"etag", tag.encode()),
@@ -217,13 +218,6 @@ def _batches_below(data: list[Buffer], end: int) -> list[Buffer]:
         for position, header in batches(buffer)
         if header.base_offset < end
     ]
-
-
-def _kind(accept: bytes) -> bytes:
-    for kind in (NDJSON, OCTET_STREAM):
-        if kind in accept:
-            return kind
-    return JSON
 
 
 def _no_page(partition: Partition, number: int) -> ApiError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import contextlib
 import math
 import re
 from collections import deque
@@ -19,7 +20,7 @@ from tidelog.api.errors import ApiError
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.event_stream import EventStream
 from tidelog.api.rest.fetch import READING, FetchOptions, fetch_options
-from tidelog.api.rest.http import EVENT_STREAM, NDJSON, Request, Send, reply
+from tidelog.api.rest.http import EVENT_STREAM, JSON, NDJSON, Request, Send, reply
 from tidelog.api.rest.line_stream import LineStream
 from tidelog.api.rest.offset_spec import parse_time, resolve_offset
 from tidelog.api.rest.rendering import (
@@ -29,18 +30,22 @@ from tidelog.api.rest.rendering import (
     with_partition,
 )
 from tidelog.broker.broker import Broker
+from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.broker.reading import read_records
 from tidelog.broker.topic import Topic
 from tidelog.broker.waiting import DataWaiter
-from tidelog.storage.errors import UnreadableBatch
+from tidelog.storage.errors import StorageError, UnreadableBatch
 from tidelog.storage.record import Record
 
 _QUERY = frozenset(("cursor", "from", "to", "speed", "offset", *READING))
 _BUFFERED_RECORDS, _BUFFERED_BYTES = 1000, 128 * 1024
+_FORMS = (JSON, NDJSON, EVENT_STREAM)
 _STREAM_RECORDS = 500
 _SPEED = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?x?")
 _SPEED_MAX = 1_000_000
+_NEVER = 2**62
+"""More bytes than arrive: a waiter for so many is only woken by an end."""
 
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -165,6 +170,11 @@ class MergedReader:
         """Whether the replay has an end in time."""
         return any(source.end is not None for source in self._sources)
 
+    def check_not_deleted(self) -> None:
+        """Raises UnknownTopic."""
+        for source in self._sources:
+            source.partition.check_not_deleted()
+
     def watch(self, waiter: DataWaiter) -> None:
         for source in self._sources:
             waiter.watch(source.partition)
@@ -190,17 +200,17 @@ class Replay:
         query = request.query(_QUERY)
         options = fetch_options(query)
         speed = _speed(query.get("speed"))
-        accept = request.headers.get(b"accept", b"")
-        if EVENT_STREAM in accept:
+        form = request.accepted(_FORMS)
+        if form == EVENT_STREAM:
             last = request.header("Last-Event-ID")
             if last:
                 query = {**query, "cursor": last.decode("latin-1")}
         reader = await open_reader(topic, query, options.skipped())
-        if EVENT_STREAM in accept:
+        if form == EVENT_STREAM:
             events = EventStream(request, send, self._context)
             await self._tail(events, reader, options, speed)
-        elif NDJSON in accept:
-            await self._stream_lines(send, reader, query, options, speed)
+        elif form == NDJSON:
+            await self._stream_lines(send, reader, options, speed)
         else:
             await self._reply_json(send, reader, options)
 
@@ -214,47 +224,53 @@ class Replay:
         await reply(send, 200, b'{"records":[%b],"cursor":%b%b}' % (lines, cursor, skipped))
 
     async def _stream_lines(
-        self,
-        send: Send,
-        reader: MergedReader,
-        query: dict[str, str],
-        options: FetchOptions,
-        speed: float | None,
+        self, send: Send, reader: MergedReader, options: FetchOptions, speed: float | None
     ) -> None:
-        left = options.max_records if "max_records" in query else None
-        pace = _Pace(speed, self._stopping)
+        pace, left = _Pace(speed), options.stream_records_max
         lines = LineStream(send)
         try:
-            while left is None or left > 0:
-                wanted = _STREAM_RECORDS if left is None else min(left, _STREAM_RECORDS)
+            while left > 0:
+                reader.check_not_deleted()
+                wanted = int(min(left, _STREAM_RECORDS))
                 merged = await reader.read(wanted, options.max_bytes)
                 if not merged or self._stopping.is_set():
                     break
-                if left is not None:
-                    left -= len(merged)
+                left -= len(merged)
                 for part in pace.parts(merged):
-                    await pace.wait_for(part[0])
+                    await self._pause(pace.delay_ms(part[0]))
                     await lines.put(_render(part, options.mode))
                 await lines.put_skipped(reader.skipped)
             await lines.put_skipped(reader.skipped)
             await lines.end()
-        except UnreadableBatch as error:
+        except (BrokerError, StorageError) as error:
             await lines.fail(error)
+
+    async def _pause(self, delay_ms: float) -> None:
+        """For so long, or until the broker stops."""
+        if delay_ms > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay_ms / 1000)
 
     async def _tail(
         self, events: EventStream, reader: MergedReader, options: FetchOptions, speed: float | None
     ) -> None:
-        pace = _Pace(speed, self._stopping)
+        pace, left = _Pace(speed), options.stream_records_max
 
         async def run() -> None:
-            with DataWaiter() as waiter:
+            nonlocal left
+            with DataWaiter() as waiter, DataWaiter(_NEVER) as deleted:
                 reader.watch(waiter)
-                while not events.gone:
+                if speed is not None:
+                    reader.watch(deleted)
+                while not events.gone and left > 0:
                     waiter.rearm()
+                    reader.check_not_deleted()
                     offsets = reader.offsets
-                    merged = await reader.read(_STREAM_RECORDS, 2**20)
+                    merged = await reader.read(int(min(left, _STREAM_RECORDS)), 2**20)
+                    left -= len(merged)
                     for part in pace.parts(merged):
-                        await pace.wait_for(part[0])
+                        await events.pause(deleted, pace.delay_ms(part[0]))
+                        reader.check_not_deleted()
                         ids = []
                         for partition, record in part:
                             offsets[partition] = record.offset + 1
@@ -272,9 +288,8 @@ class Replay:
 class _Pace:
     """Lets records through at ``speed`` times the pace of their timestamps; None: at once."""
 
-    def __init__(self, speed: float | None, stopping: asyncio.Event) -> None:
+    def __init__(self, speed: float | None) -> None:
         self._speed = speed
-        self._stopping = stopping
         self._start: tuple[float, int] | None = None
 
     def parts(self, merged: list[Merged]) -> list[list[Merged]]:
@@ -289,21 +304,15 @@ class _Pace:
                 parts.append([one])
         return parts
 
-    async def wait_for(self, merged: Merged) -> None:
-        """Until it is this record's turn, or the broker stops."""
+    def delay_ms(self, merged: Merged) -> float:
+        """How long it is until this record's turn."""
         if self._speed is None:
-            return
-        timestamp = merged.record.timestamp
-        loop = asyncio.get_running_loop()
+            return 0
+        timestamp, now = merged.record.timestamp, asyncio.get_running_loop().time()
         if self._start is None:
-            self._start = loop.time(), timestamp
+            self._start = now, timestamp
         began, first = self._start
-        delay = began + (timestamp - first) / 1000 / self._speed - loop.time()
-        if delay > 0:
-            try:
-                await asyncio.wait_for(self._stopping.wait(), delay)
-            except TimeoutError:
-                return
+        return (began - now) * 1000 + (timestamp - first) / self._speed
 
 
 async def open_reader(
@@ -359,13 +368,14 @@ def _parse_cursor(topic: Topic, text: str) -> list[int]:
 
 
 async def _wait(broker: Broker, reader: MergedReader, options: FetchOptions) -> list[Merged]:
-    """Read again once there is something, or at the time-out."""
+    """Read again once there is something, or at the time-out. Raises UnknownTopic."""
     with DataWaiter() as waiter:
         reader.watch(waiter)
         merged = await reader.read(options.max_records, options.max_bytes)
         if merged or broker.closing:
             return merged
         await waiter.wait(options.wait_ms)
+    reader.check_not_deleted()
     return await reader.read(options.max_records, options.max_bytes)
 
 
