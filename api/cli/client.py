@@ -7,11 +7,13 @@ import json
 import os
 import select
 from collections.abc import Iterable, Iterator
+from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 DEFAULT_SERVER = "http://127.0.0.1:8082"
 _PATIENCE_S = 90
+_PIECE_BYTES = 64 * 1024
 _FOREIGN_CHARACTERS_MAX = 200
 """How much is shown of an answer that is none of a broker's."""
 _BROKEN = (OSError, http.client.HTTPException, UnicodeError)
@@ -49,13 +51,28 @@ class Refused(CommandFailed):
 
 
 class Client:
-    """Calls one broker; ``server`` is its URL, with the path below which it is served."""
+    """Calls one broker; ``server`` is its URL, with the path below which it is served.
+
+    The end of a ``with``, or that of the process, closes its connection.
+    """
 
     def __init__(self, server: str | None) -> None:
         """Raises UsedWrongly for a URL that is none."""
         self.server = server or os.environ.get("TIDELOG_SERVER") or DEFAULT_SERVER
         self._address = _address_of(self.server)
         self._idle: http.client.HTTPConnection | None = None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._idle is not None:
+            self._idle.close()
 
     def call(
         self,
@@ -89,9 +106,9 @@ class Client:
         headers = {**(headers or {}), "Content-Type": "application/json"}
         return self._exchange(method, path, query, json.dumps(body).encode(), headers)
 
-    def post_raw(self, path: str, data: bytes, kind: str, query: dict[str, Any]) -> None:
-        """Send bytes as they are. Raises Refused, CommandFailed."""
-        self._exchange("POST", path, query, data, {"Content-Type": kind})
+    def post_raw(self, path: str, data: bytes, kind: str, query: dict[str, Any]) -> bytes:
+        """Send bytes as they are; those of the answer. Raises Refused, CommandFailed."""
+        return self._exchange("POST", path, query, data, {"Content-Type": kind})
 
     def every(self, name: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """All entries of the list ``/v1/NAME``, page by page."""
@@ -115,9 +132,11 @@ class Client:
             response = connection.getresponse()
             if response.status >= 300:
                 raise _refused(response.status, response.read())
-            yield from response
+            yield from _lines(response)
         except _BROKEN as error:
             raise self._no_answer(error, sent=True) from error
+        finally:
+            connection.close()
 
     def foreign_answer(self) -> CommandFailed:
         """For an answer that no broker gives."""
@@ -131,20 +150,29 @@ class Client:
         body: bytes | None,
         headers: dict[str, str],
     ) -> bytes:
-        # Whatever interrupts the exchange, its connection is not used again.
-        connection, self._idle = self._idle, None
-        if connection is None or _is_dropped(connection):
-            connection = self._connect()
+        connection = self._take_idle() or self._connect()
         try:
             connection.request(method, self._target(path, query), body, headers)
             response = connection.getresponse()
             content = response.read()
+            self._idle = connection
         except _BROKEN as error:
             raise self._no_answer(error, sent=True) from error
-        self._idle = connection
+        finally:
+            # One on which an exchange was interrupted is not used again.
+            if self._idle is None:
+                connection.close()
         if response.status >= 300:
             raise _refused(response.status, content)
         return content
+
+    def _take_idle(self) -> http.client.HTTPConnection | None:
+        """The connection of the last exchange, unless it has been closed meanwhile."""
+        connection, self._idle = self._idle, None
+        if connection is not None and _is_dropped(connection):
+            connection.close()
+            return None
+        return connection
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port, _ = self._address
@@ -201,6 +229,22 @@ def _address_of(server: str) -> _Address:
 
 def _not_a_url(server: str) -> UsedWrongly:
     return UsedWrongly(f"{server!r} is not the URL of a broker, like {DEFAULT_SERVER}")
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Without their ends. Raises IncompleteRead, which ``readline`` hides."""
+    parts: list[bytes] = []
+    while piece := response.read1(_PIECE_BYTES):
+        first, *others = piece.split(b"\n")
+        parts.append(first)
+        if others:
+            yield b"".join(parts)
+            yield from others[:-1]
+            parts = others[-1:]
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    if any(parts):
+        yield b"".join(parts)
 
 
 def _is_dropped(connection: http.client.HTTPConnection) -> bool:

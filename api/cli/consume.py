@@ -42,20 +42,20 @@ def consume(
 ) -> None:
     """Print the records of a topic."""
     _check(output)
-    client = Client(server)
-    from tidelog.api.cli import reading
-    from tidelog.api.cli.printer import Printer
-
-    printer = Printer(output)
-    if group is None:
-        reading.read_partitions(client, topic, partition, offset, printer, maximum, follow=follow)
-        return
-    if partition is not None or offset not in ("earliest", "latest"):
+    if group is not None and (partition is not None or offset not in ("earliest", "latest")):
         raise UsedWrongly(
             "a group decides on partitions and offsets: with --group, give no --partition, "
             "and earliest or latest as the --offset where nothing is committed"
         )
-    reading.read_as_member(client, topic, group, offset, printer, maximum, follow=follow)
+    from tidelog.api.cli import reading
+    from tidelog.api.cli.printer import Printer
+
+    with Client(server) as client:
+        to_print = reading.Reading(client, topic, Printer(output), maximum, follow=follow)
+        if group is not None:
+            to_print.as_member(group, offset)
+        else:
+            to_print.of_partitions(partition, offset)
 
 
 def replay(
@@ -74,12 +74,12 @@ def replay(
 ) -> None:
     """Print the records of all partitions in order of time."""
     _check(output)
-    client = Client(server)
     from tidelog.api.cli import reading
     from tidelog.api.cli.printer import Printer
 
     query = {"from": since, "to": until, "speed": speed}
-    reading.replay(client, topic, query, Printer(output), maximum, follow=follow)
+    with Client(server) as client:
+        reading.Reading(client, topic, Printer(output), maximum, follow=follow).by_time(query)
 
 
 def _check(output: str) -> None:

@@ -27,12 +27,13 @@ class Printer:
     def __init__(self, output: str) -> None:
         self._format = {"text": _text, "ndjson": _json, "raw": _value}[output]
 
-    def show(self, records: Iterable[Shown]) -> None:
-        """They are with whoever reads the output when this returns."""
+    def show(self, records: Iterable[Shown], *, at_once: bool = True) -> None:
+        """``at_once``: they are with whoever reads the output when this returns."""
         output = sys.stdout.buffer
         for record in records:
             output.write(self._format(record))
-        output.flush()
+        if at_once:
+            output.flush()
 
 
 def _text(record: Shown) -> bytes:

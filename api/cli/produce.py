@@ -86,8 +86,9 @@ def produce(
     headers = named_values(header or ())
     from tidelog.api.cli.sending import Sending
 
-    sending = Sending(Client(server), topic, acks)
-    _send(sending, _records(given, key, headers), "value" if values else "line")
+    with Client(server) as client:
+        sending = Sending(client, topic, acks)
+        _send(sending, _records(given, key, headers), "value" if values else "line")
     print(f"{_count(sending.written)} written to {topic}", file=sys.stderr)
 
 

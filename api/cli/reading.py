@@ -1,4 +1,4 @@
-"""Records on their way from the broker to the printer: of partitions, of a group, of a time."""
+"""Records on their way from the broker to the printer: of partitions, of a group, by time."""
 
 from __future__ import annotations
 
@@ -27,98 +27,95 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_record = msgspec.json.Decoder(Shown).decode
 
 
-def read_partitions(
-    client: Client,
-    topic: str,
-    partition: int | None,
-    offset: str,
-    printer: Printer,
-    maximum: int | None,
-    *,
-    follow: bool,
-) -> None:
-    """One partition or all, one after the other. Raises CommandFailed."""
-    path = path_of("topics", topic)
-    partitions = [one["partition"] for one in client.call("GET", path)["partitions"]]
-    if partition is not None:
-        if partition not in partitions:
-            raise CommandFailed(f"topic {topic} has no partition {partition}")
-        partitions = [partition]
-    positions = dict.fromkeys(partitions, offset)
-    left = maximum or sys.maxsize
-    while left > 0:
-        found = 0
-        for index in partitions:
-            wanted = min(left, _PAGE)
-            if wanted == 0:
-                break
-            query: dict[str, Any] = {**_AS_TEXT, "offset": positions[index], "max_records": wanted}
-            if follow and not found and index == partitions[-1]:
-                query["wait_ms"] = _WAIT_MS if len(partitions) == 1 else 500
-            page = _page(client, f"{path}/partitions/{index}/records", query)
-            place = msgspec.Raw(b"%d" % index)
-            printer.show({"partition": place, **record} for record in page.records)
-            positions[index] = str(page.next_offset)
-            found += len(page.records)
-            left -= len(page.records)
-        if not found and not follow:
+class Reading:
+    """A topic that is printed, to its present end or, to ``follow``, beyond it.
+
+    All ways of it raise CommandFailed.
+    """
+
+    def __init__(
+        self, client: Client, topic: str, printer: Printer, maximum: int | None, *, follow: bool
+    ) -> None:
+        self._client = client
+        self._topic = topic
+        self._path = path_of("topics", topic)
+        self._printer = printer
+        self._left = maximum or sys.maxsize
+        self._follow = follow
+
+    def of_partitions(self, partition: int | None, offset: str) -> None:
+        """One partition or all, one after the other, from ``offset`` on."""
+        shown = self._client.call("GET", self._path)
+        partitions = [one["partition"] for one in shown["partitions"]]
+        if partition is not None:
+            if partition not in partitions:
+                raise CommandFailed(f"topic {self._topic} has no partition {partition}")
+            partitions = [partition]
+        positions = dict.fromkeys(partitions, offset)
+        found = True
+        while self._left and (found or self._follow):
+            found = False
+            for index in partitions:
+                wait_ms = 0
+                if self._follow and not found and index == partitions[-1]:
+                    wait_ms = _WAIT_MS if len(partitions) == 1 else 500
+                page = self._page(index, positions[index], wait_ms)
+                positions[index] = str(page.next_offset)
+                found = found or bool(page.records)
+                if not self._left:
+                    return
+
+    def _page(self, index: int, offset: str, wait_ms: int) -> _Page:
+        """One page, printed."""
+        query = {
+            **_AS_TEXT,
+            "offset": offset,
+            "max_records": min(self._left, _PAGE),
+            "wait_ms": wait_ms or None,
+        }
+        content = self._client.content("GET", f"{self._path}/partitions/{index}/records", query)
+        try:
+            page = _decode_page(content)
+        except msgspec.MsgspecError as error:
+            raise self._client.foreign_answer() from error
+        place = msgspec.Raw(b"%d" % index)
+        self._printer.show({"partition": place, **record} for record in page.records)
+        self._left -= len(page.records)
+        return page
+
+    def as_member(self, group: str, auto_offset_reset: str) -> None:
+        """What the group hands to a member of it."""
+        with GroupMember(self._client, group, self._topic, auto_offset_reset) as member:
+            wait_ms = _WAIT_MS if self._follow else _SETTLE_MS
+            for records in member.records(self._left, wait_ms, follow=self._follow):
+                self._printer.show(
+                    {name: content for name, content in record.items() if name != "topic"}
+                    for record in records
+                )
+
+    def by_time(self, query: dict[str, Any]) -> None:
+        """All partitions merged; ``query`` bounds them in time and says how fast."""
+        path = f"{self._path}/records"
+        query = {**query, **_AS_TEXT}
+        if not self._follow:
+            if self._left < sys.maxsize:
+                query["max_records"] = self._left
+            at_once = query["speed"] is not None or sys.stdout.isatty()
+            for line in self._client.lines(path, query):
+                self._printer.show([self._record(line)], at_once=at_once)
             return
+        for line in self._client.lines(path, query, "text/event-stream"):
+            if line.startswith(b"data: "):
+                self._printer.show([self._record(line[6:])])
+                self._left -= 1
+                if not self._left:
+                    return
 
-
-def _page(client: Client, path: str, query: dict[str, Any]) -> _Page:
-    try:
-        return _decode_page(client.content("GET", path, query))
-    except msgspec.MsgspecError as error:
-        raise client.foreign_answer() from error
-
-
-def read_as_member(
-    client: Client,
-    topic: str,
-    group: str,
-    auto_offset_reset: str,
-    printer: Printer,
-    maximum: int | None,
-    *,
-    follow: bool,
-) -> None:
-    """What the group hands to a member of it. Raises CommandFailed."""
-    with GroupMember(client, group, topic, auto_offset_reset) as member:
-        wait_ms = _WAIT_MS if follow else _SETTLE_MS
-        for records in member.records(maximum or sys.maxsize, wait_ms, follow=follow):
-            printer.show(
-                {name: member for name, member in record.items() if name != "topic"}
-                for record in records
-            )
-
-
-def replay(
-    client: Client,
-    topic: str,
-    query: dict[str, Any],
-    printer: Printer,
-    maximum: int | None,
-    *,
-    follow: bool,
-) -> None:
-    """All partitions merged by time. Raises CommandFailed."""
-    path = path_of("topics", topic, "records")
-    query = {**query, **_AS_TEXT}
-    if not follow:
-        for line in client.lines(path, {**query, "max_records": maximum}):
-            printer.show([_record(client, line)])
-        return
-    count = 0
-    for line in client.lines(path, query, "text/event-stream"):
-        if line.startswith(b"data: "):
-            printer.show([_record(client, line[6:])])
-            count += 1
-            if count == maximum:
-                return
-
-
-def _record(client: Client, line: bytes) -> Shown:
-    try:
-        return _decode_record(line)
-    except msgspec.MsgspecError as error:
-        raise client.foreign_answer() from error
+    def _record(self, line: bytes) -> Shown:
+        try:
+            record = _decode_record(line)
+        except msgspec.MsgspecError as error:
+            raise self._client.foreign_answer() from error
+        if "offset" not in record:
+            raise self._client.foreign_answer()
+        return record

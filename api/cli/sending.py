@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from tidelog.api.cli.client import Client, CommandFailed, NoAnswer, Refused, path_of
 from tidelog.api.cli.input_lines import BadLine
 from tidelog.api.cli.input_records import InputRecord
@@ -18,6 +20,13 @@ _BATCH_RECORDS = 1000
 _BATCH_BYTES = 512 * 1024
 _ABOUT_RECORDS = (400, 413, 422)
 """The statuses of answers that a record is to blame for."""
+
+
+class _Written(msgspec.Struct):
+    records: list[msgspec.Raw]
+
+
+_decode_written = msgspec.json.Decoder(_Written).decode
 
 
 class _Batch(NamedTuple):
@@ -68,7 +77,8 @@ class Sending:
         body = b'{"records":[' + b",".join(batch.bodies) + b"]}"
         self.unknown = batch.lines
         try:
-            self._client.post_raw(self._path, body, "application/json", self._query)
+            answer = self._client.post_raw(self._path, body, "application/json", self._query)
+            self._check(answer, len(batch.lines))
         except NoAnswer as error:
             if not error.sent:
                 self.unknown = ()
@@ -78,6 +88,15 @@ class Sending:
             raise
         self.unknown = ()
         self.written += len(batch.lines)
+
+    def _check(self, answer: bytes, count: int) -> None:
+        """Raises CommandFailed unless it tells so many places."""
+        try:
+            if len(_decode_written(answer).records) == count:
+                return
+        except msgspec.MsgspecError:
+            pass
+        raise self._client.foreign_answer()
 
 
 def _reason(error: Refused) -> str:

@@ -27,15 +27,19 @@ class Output(io.FileIO):
     """
 
     lost: OSError | None = None
+    _ended = False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        if self.lost is None:
+        if not self._ended:
             try:
                 while (written := super().write(data)) is None:
                     select.select((), (self,), ())
                 return written
-            except OSError as error:
-                self.lost = error
+            except BaseException as error:
+                # After an interrupt nobody knows what was written, and would write it again.
+                self._ended = True
+                if isinstance(error, OSError):
+                    self.lost = error
                 raise
         return memoryview(data).nbytes
 

@@ -82,7 +82,7 @@ def tidelog_here(*arguments: str, stdin: bytes = b"") -> EndedBytes:
         contextlib.redirect_stderr(stderr),
         warnings.catch_warnings(category=ResourceWarning, action="ignore"),
     ):
-        # The end of a command's process closes its connections.
+        # Most commands leave it to the end of their process to close the connection.
         try:
             status = commands.run(arguments)
         except SystemExit as ended:

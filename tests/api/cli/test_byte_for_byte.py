@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.broker_process import BrokerProcess
-from tests.support.command_line import EndedBytes, tidelog_bytes, tidelog_here
-
-_numbers = itertools.count()
+from tests.support.command_line import tidelog_bytes
+from tests.support.written_topics import WrittenTopics
 
 ODD_JSON = [
     *(b"1.10", b"1E5", b"1e999", b"-0", b"-0.0", b"12345678901234567890.5", b"9" * 5000),
@@ -61,55 +59,10 @@ lines = st.sampled_from(ODD_BYTES + ODD_JSON) | st.binary(max_size=20).filter(
 MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
-class Topics:
-    """New topics with one partition on the shared broker, and what is stored in them."""
-
-    def __init__(self, broker: BrokerProcess) -> None:
-        self._http = broker.client()
-        self._url = broker.url
-
-    def new(self) -> str:
-        name = f"bytes-{next(_numbers)}"
-        self._http.post("/v1/topics", json={"name": name, "partitions": 1}).raise_for_status()
-        return name
-
-    def write(self, topic: str, records: list[dict[str, Any]]) -> None:
-        answer = self._http.post(f"/v1/topics/{topic}/records", json={"records": records})
-        assert answer.status_code == 200, answer.text
-
-    def records(self, topic: str) -> list[dict[str, Any]]:
-        """All, with values in base64."""
-        query = {"value": "base64", "max_records": 10_000}
-        answer = self._http.get(f"/v1/topics/{topic}/partitions/0/records", params=query)
-        found: list[dict[str, Any]] = answer.json()["records"]
-        return found
-
-    def values(self, topic: str) -> list[bytes | None]:
-        return [
-            base64.b64decode(one["value_base64"]) if "value_base64" in one else None
-            for one in self.records(topic)
-        ]
-
-    def run(self, *arguments: str, stdin: bytes = b"") -> EndedBytes:
-        ended = tidelog_here(*arguments, "--server", self._url, stdin=stdin)
-        assert ended.status == 0, ended.stderr
-        return ended
-
-    def close(self) -> None:
-        self._http.close()
-
-
-@pytest.fixture(scope="module")
-def topics(broker: BrokerProcess) -> Any:
-    topics = Topics(broker)
-    yield topics
-    topics.close()
-
-
 @given(st.lists(lines, min_size=1), st.booleans())
 @example([*ODD_BYTES, *ODD_JSON], True)
 @settings(max_examples=25)
-def test_lines(topics: Topics, given: list[bytes], ended: bool) -> None:
+def test_lines(topics: WrittenTopics, given: list[bytes], ended: bool) -> None:
     if given[0].startswith(MARKS):
         given = [b"first", *given]
     if not given[-1]:
@@ -125,7 +78,7 @@ def test_lines(topics: Topics, given: list[bytes], ended: bool) -> None:
 @given(st.lists(json_texts, min_size=1), st.lists(spaces, min_size=1))
 @example(ODD_JSON, [b" ", b"\r"])
 @settings(max_examples=25)
-def test_json_values(topics: Topics, texts: list[bytes], around: list[bytes]) -> None:
+def test_json_values(topics: WrittenTopics, texts: list[bytes], around: list[bytes]) -> None:
     content = b"\n".join(gap + text + gap for text, gap in zip(texts, itertools.cycle(around)))
     topic = topics.new()
     topics.run("produce", topic, "--format", "ndjson", "--envelope", "never", stdin=content)
@@ -135,7 +88,7 @@ def test_json_values(topics: Topics, texts: list[bytes], around: list[bytes]) ->
 
 @given(st.lists(json_texts, min_size=1))
 @settings(max_examples=20)
-def test_json_values_of_records(topics: Topics, texts: list[bytes]) -> None:
+def test_json_values_of_records(topics: WrittenTopics, texts: list[bytes]) -> None:
     content = b"\n".join(b'{"key": "k", "value": %b }' % text for text in texts)
     topic = topics.new()
     topics.run("produce", topic, "--format", "ndjson", stdin=content)
@@ -164,7 +117,9 @@ records = st.fixed_dictionaries(
 @given(st.lists(records, min_size=1))
 @example([{"value_base64": base64_of(value)} for value in (None, *ODD_VALUES)])
 @settings(max_examples=25)
-def test_what_consume_prints_produce_takes(topics: Topics, sent: list[dict[str, Any]]) -> None:
+def test_what_consume_prints_produce_takes(
+    topics: WrittenTopics, sent: list[dict[str, Any]]
+) -> None:
     first, second, third = topics.new(), topics.new(), topics.new()
     topics.write(first, [{**one, "timestamp": 5} for one in sent])
     shown = topics.run("consume", first, "--format", "ndjson").stdout
@@ -179,7 +134,7 @@ def test_what_consume_prints_produce_takes(topics: Topics, sent: list[dict[str, 
         assert copy == there
 
 
-def test_a_group_prints_the_same(topics: Topics) -> None:
+def test_a_group_prints_the_same(topics: WrittenTopics) -> None:
     topic = topics.new()
     topics.write(topic, [{"key": "k", "value_base64": base64_of(one)} for one in ODD_VALUES])
     for output in ("text", "ndjson", "raw"):
@@ -203,7 +158,7 @@ def tables(names: list[str]) -> st.SearchStrategy[list[list[str]]]:
 )
 @settings(max_examples=25)
 def test_csv(
-    topics: Topics,
+    topics: WrittenTopics,
     table: list[list[str]],
     delimiter: str,
     line_end: str,
@@ -235,14 +190,13 @@ def test_csv(
     ],
 )
 def test_a_file_and_standard_input_are_the_same(
-    http: httpx.Client,
+    topics: WrittenTopics,
     broker: BrokerProcess,
     tmp_path: Path,
     flags: tuple[str, ...],
     content: bytes,
     stored: list[bytes],
 ) -> None:
-    topics = Topics(broker)
     (tmp_path / "input").write_bytes(content)
     ways = [((), content), (("--file", str(tmp_path / "input")), b"not this")]
     for way, stdin in ways:
@@ -251,10 +205,9 @@ def test_a_file_and_standard_input_are_the_same(
         ended = tidelog_bytes("produce", topic, *flags, *way, *server, stdin=stdin)
         assert ended.status == 0, ended.stderr
         assert topics.values(topic) == stored
-    topics.close()
 
 
-def test_arguments_are_bytes_too(topics: Topics, broker: BrokerProcess) -> None:
+def test_arguments_are_bytes_too(topics: WrittenTopics, broker: BrokerProcess) -> None:
     topic = topics.new()
     values = ("one\udcff", "", "a\nb\n", "é")
     server = ("--server", broker.url)

@@ -1,0 +1,94 @@
+"""How ``tidelog consume`` ends when somebody or something ends it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.support.broker_process import BrokerProcess, environment
+from tests.support.written_topics import WrittenTopics
+
+TIDELOG = (sys.executable, "-P", "-m", "tidelog.api.cli")
+
+
+@pytest.fixture
+def topic(topics: WrittenTopics) -> str:
+    """A hundred records of a thousand bytes."""
+    topic = topics.new()
+    topics.write(topic, [{"value_text": f"{n:0>1000}"} for n in range(100)])
+    return topic
+
+
+def members(http: httpx.Client, group: str) -> list[str]:
+    return [one["member_id"] for one in http.get(f"/v1/groups/{group}").json()["members"]]
+
+
+@pytest.fixture(params=[(), ("--group",)])
+def consume(request: pytest.FixtureRequest, broker: BrokerProcess, topic: str) -> list[str]:
+    """The words of a command, for a group and for none."""
+    group = [*request.param, topic] if request.param else []
+    return [*TIDELOG, "consume", topic, "--server", broker.url, *group]
+
+
+def test_a_full_disk(consume: list[str], http: httpx.Client, topic: str) -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            consume, stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=60
+        )
+    said = b"tidelog: cannot write to standard output: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
+    if "--group" in consume:
+        assert members(http, topic) == []
+        assert http.get(f"/v1/groups/{topic}/offsets").json() == {"offsets": []}
+
+
+def test_a_reader_that_has_seen_enough(consume: list[str], http: httpx.Client, topic: str) -> None:
+    process = subprocess.Popen(
+        [*consume, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        assert process.stdout.readline() == b"\t%0*d\n" % (1000, 0)
+        process.stdout.close()
+        if "--group" not in consume:
+            # It finds out with the next record.
+            http.post(f"/v1/topics/{topic}/records", json={"records": [{"value": 1}]})
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+    if "--group" in consume:
+        assert members(http, topic) == []
+
+
+def test_an_interrupt(consume: list[str], http: httpx.Client, topic: str) -> None:
+    process = subprocess.Popen(
+        [*consume, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
+    assert process.stdout is not None
+    for n in range(100):
+        assert process.stdout.readline() == b"\t%0*d\n" % (1000, n)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == (b"", b"")
+    assert process.returncode == 130
+    if "--group" in consume:
+        assert members(http, topic) == []
+
+
+def test_letters_that_the_locale_does_not_have(
+    http: httpx.Client, broker: BrokerProcess, topic: str
+) -> None:
+    """Only what is shown as text: records are bytes."""
+    body = {"topics": [topic]}
+    http.post("/v1/groups/gruppe-ü/members", json=body).raise_for_status()
+    ended = subprocess.run(
+        [*TIDELOG, "group", "list", "--server", broker.url],
+        capture_output=True,
+        env=environment({"PYTHONIOENCODING": "ascii"}),
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"gruppe-\\xfc\t" in ended.stdout
