@@ -75,11 +75,12 @@ class Request:
 
     def header(self, name: str) -> bytes | None:
         """A header that comes once. Raises ApiError where it comes again."""
-        lines = self.lines(name.lower().encode())
-        if len(lines) > 1:
+        key = name.lower().encode()
+        value = self.headers.get(key)
+        if value is not None and len(self.lines(key)) > 1:
             message = f"the header {name} is given twice"
             raise ApiError(422, "invalid_header", message, header=name)
-        return lines[0] if lines else None
+        return value
 
     async def body(self) -> bytes:
         """The whole body, decoded. Raises ApiError where it is too large or not decodable."""
