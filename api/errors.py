@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tidelog.broker import errors as broker
 from tidelog.consumer_groups import errors as groups
 from tidelog.storage import errors as storage
+from tidelog.storage.files import refused
 
 
 class ApiError(Exception):
@@ -42,6 +43,8 @@ class HttpError(NamedTuple):
 
 
 UNKNOWN_SERVER_ERROR = -1
+MAY_PASS = (429, 503, 507)
+"""HTTP statuses after which it is worth to try again."""
 INTERNAL_ERROR = "internal_error"
 IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
 
@@ -109,6 +112,7 @@ def http_error(error: Exception) -> HttpError:
     """How HTTP answers an exception; 500 for one that is nobody's fault but ours."""
     if isinstance(error, ApiError):
         return HttpError(error.status, error.code, str(error), error.details)
+    error = _foreseen(error)
     answer = _answer(error)
     if answer is None:
         return HttpError(500, INTERNAL_ERROR, "the broker failed; its log says why", {})
@@ -127,8 +131,13 @@ def http_error(error: Exception) -> HttpError:
 
 def kafka_error(error: Exception) -> int:
     """The Kafka error code of an exception; UNKNOWN_SERVER_ERROR for our own mistakes."""
-    answer = _answer(error)
+    answer = _answer(_foreseen(error))
     return UNKNOWN_SERVER_ERROR if answer is None else answer.kafka_code
+
+
+def _foreseen(error: Exception) -> Exception:
+    """What the operating system refuses is nobody's mistake."""
+    return refused(error, "the broker") if isinstance(error, OSError) else error
 
 
 def _answer(error: Exception) -> Answer | None:

@@ -32,7 +32,7 @@ class DataDirectory:
         """
         self.path = path
         self.disk = disk
-        disk.make_directory(path)
+        disk.make_directory(path, parents=True)
         self._lock = DirectoryLock(join(path, file_names.LOCK))
         try:
             self.cluster_id, self.node_id = self._read_or_write_meta(node_id)

@@ -212,10 +212,13 @@ class Disk:
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(path)
 
-    def make_directory(self, path: str) -> None:
-        """Create a directory, its parents too, unless it exists. Raises DirectoryUnreadable."""
+    def make_directory(self, path: str, *, parents: bool = False) -> None:
+        """Create a directory unless it exists. Raises DirectoryUnreadable, DiskFull."""
         try:
-            os.makedirs(path, exist_ok=True)
+            if parents:
+                os.makedirs(path, exist_ok=True)
+            elif not os.path.isdir(path):
+                os.mkdir(path)
         except (FileExistsError, NotADirectoryError) as error:
             reason = "it, or what should hold it, is a file or leads nowhere"
             raise DirectoryUnreadable(path, reason) from error

@@ -22,7 +22,7 @@ _MEANINGS = {
     "say which, and where to go on",
     500: "Stored bytes are damaged; the message names the file and the offsets",
     503: "Stopping, recovering or unable to write; try again",
-    507: "The disk is full",
+    507: "No space, or no quota, is left; try again",
 }
 _ALWAYS = (400, 403, 413, 422, 503)
 

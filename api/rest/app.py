@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
-from tidelog.api.errors import ApiError, HttpError, http_error
+from tidelog.api.errors import MAY_PASS, ApiError, HttpError, http_error
 from tidelog.api.rest import groups, members, operating, retention, topics
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.docs_page import DOCS_PAGE
@@ -125,5 +125,5 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _response(failed: HttpError) -> Response:
-    headers = {"Retry-After": "1"} if failed.status == 503 else {}
+    headers = {"Retry-After": "1"} if failed.status in MAY_PASS else {}
     return Response(error_body(failed), failed.status, headers, "application/json")

@@ -10,7 +10,7 @@ import logging
 import uuid
 from urllib.parse import urlsplit
 
-from tidelog.api.errors import INTERNAL_ERROR, ApiError, HttpError, http_error
+from tidelog.api.errors import INTERNAL_ERROR, MAY_PASS, ApiError, HttpError, http_error
 from tidelog.api.rest.administration import Administration
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.fetch import Fetch
@@ -208,7 +208,7 @@ class _Exchange:
     async def reply_error(self, failed: HttpError) -> None:
         """The one form of error; a reply to a body that was not read ends the connection."""
         headers = [(b"cache-control", b"no-store")]
-        if failed.status in (429, 503):
+        if failed.status in MAY_PASS:
             headers.append((b"retry-after", b"1"))
         if failed.status == 413:
             headers.append((b"connection", b"close"))

@@ -66,6 +66,10 @@ class RefusingDisk(Disk):
         self.check("open", path)
         return RefusingFile(self, path, super().open(path, create=create).detach())
 
+    def make_directory(self, path: str, *, parents: bool = False) -> None:
+        self.check("make_directory", path)
+        super().make_directory(path, parents=parents)
+
     def rename(self, old: str, new: str) -> None:
         self.check("rename", old)
         super().rename(old, new)

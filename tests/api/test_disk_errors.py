@@ -1,0 +1,333 @@
+"""What the disk refuses, by its error number: the same on both doors, and told by readiness."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from tests.support.broker_process import BrokerProcess
+from tests.support.kafka_wire import Message, Wire, decode_response, encode_request
+from tests.support.refusing_disk import RefusingDisk
+from tidelog.api.address import Address
+from tidelog.api.config import load_config
+from tidelog.api.errors import http_error, kafka_error
+from tidelog.api.kafka.dispatch import Dispatcher
+from tidelog.api.kafka.peer import Peer
+from tidelog.api.rest.context import RestContext
+from tidelog.api.rest.door import Door
+from tidelog.broker.broker import Broker
+from tidelog.consumer_groups.coordinator import Coordinator
+from tidelog.storage.files import FileSlice
+from tidelog.storage.record_batch import encode_batch
+
+NOW = 1_700_000_000_000
+KAFKA_STORAGE_ERROR = 56
+SEGMENT = {"segment.bytes": str(1024 * 1024)}
+HERE = Address("127.0.0.1", 9092)
+LARGE = "x" * 700_000
+"""Two of them do not fit one segment."""
+
+
+class Site:
+    """A broker on a disk that refuses, and its doors."""
+
+    def __init__(self, broker: Broker, coordinator: Coordinator, http: httpx.AsyncClient) -> None:
+        self.broker = broker
+        self.http = http
+        self._dispatcher = Dispatcher(broker, coordinator, HERE)
+
+    async def kafka(self, api: str, version: int, **fields: Any) -> Message:
+        frame = memoryview(bytearray(encode_request(api, version, fields)[4:]))
+        reply = self._dispatcher.begin(frame, Peer("127.0.0.1", "127.0.0.1:1", HERE))
+        done = asyncio.Event()
+        reply.on_done(done.set)
+        if not reply.done:
+            await done.wait()
+        assert not reply.broken
+        parts = [p.read() if isinstance(p, FileSlice) else p for p in reply.parts]
+        return decode_response(api, version, b"".join(parts)[4:])[1]
+
+    async def produce(self, value: str) -> httpx.Response:
+        return await self.http.post("/v1/topics/t/records", json={"records": [{"value": value}]})
+
+    async def kafka_produce(self, value: str) -> int:
+        records = bytes(encode_batch([(NOW, None, value.encode(), ())]))
+        partition = {"index": 0, "records": records}
+        topics = [{"name": "t", "partition_data": [partition]}]
+        answer = await self.kafka("produce", 9, acks=-1, timeout_ms=1000, topic_data=topics)
+        code: int = answer["responses"][0]["partition_responses"][0]["error_code"]
+        return code
+
+    async def kafka_fetch(self, offset: int) -> Message:
+        partition = {"partition": 0, "fetch_offset": offset, "partition_max_bytes": 2_000_000}
+        topics = [{"topic": "t", "partitions": [partition]}]
+        answer = await self.kafka(
+            "fetch", 11, max_wait_ms=0, min_bytes=1, max_bytes=2_000_000, topics=topics
+        )
+        found: Message = answer["responses"][0]["partitions"][0]
+        return found
+
+    async def ready(self) -> tuple[int, Any]:
+        answer = await self.http.get("/health/ready")
+        return answer.status_code, answer.json()
+
+
+@pytest.fixture
+def disk() -> RefusingDisk:
+    return RefusingDisk()
+
+
+@pytest.fixture
+async def site(tmp_path: Path, disk: RefusingDisk) -> AsyncIterator[Site]:
+    config = load_config({"data_dir": str(tmp_path / "data")}, {})
+    broker = Broker(config.data_dir, config.broker, disk=disk)
+    await broker.start()
+    coordinator = Coordinator(broker)
+    await coordinator.start()
+    await coordinator.loaded()
+    await broker.create_topic("t", 1, SEGMENT)
+    transport = httpx.ASGITransport(Door(RestContext(broker, coordinator, config)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        yield Site(broker, coordinator, http)
+    await coordinator.close()
+    await broker.close()
+
+
+def code(answer: httpx.Response) -> str:
+    return str(answer.json()["error"]["code"])
+
+
+class Refusal(NamedTuple):
+    """What the disk refuses while records are appended that need a new segment."""
+
+    action: str
+    pattern: str
+    number: int
+    status: int
+    code: str
+    passes: bool
+
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FAILED = (errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT)
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+REFUSALS = [
+    *(Refusal("append", "*/t-0/*.log", n, 507, "disk_full", True) for n in NO_SPACE),
+    *(Refusal("append", "*/t-0/*.log", n, 503, "writes_stopped", False) for n in FAILED[:2]),
+    *(Refusal("open", "*/t-0/*", n, 507, "disk_full", True) for n in NO_SPACE),
+    *(Refusal("open", "*/t-0/*", n, 503, "too_many_open_files", True) for n in NO_DESCRIPTOR),
+    *(Refusal("open", "*/t-0/*", n, 503, "writes_stopped", False) for n in FAILED),
+    *(Refusal("sync", "*/t-0/*", n, 503, "writes_stopped", False) for n in (*NO_SPACE, *FAILED)),
+    *(Refusal("sync_directory", "*/t-0", n, 503, "writes_stopped", False) for n in FAILED),
+    *(Refusal("sync_directory", "*/t-0", n, 503, "too_many_open_files", True) for n in (24, 23)),
+]
+
+
+@pytest.mark.parametrize(
+    "refusal", REFUSALS, ids=lambda one: f"{one.action} {errno.errorcode[one.number]}"
+)
+async def test_what_cannot_be_written(
+    site: Site, disk: RefusingDisk, caplog: pytest.LogCaptureFixture, refusal: Refusal
+) -> None:
+    assert (await site.produce(LARGE)).status_code == 200
+    with disk.refusing(refusal.action, refusal.pattern, refusal.number):
+        answer = await site.produce(LARGE)
+        assert (answer.status_code, code(answer)) == (refusal.status, refusal.code)
+        assert answer.headers["retry-after"]
+        assert "t-0" in answer.json()["error"]["message"]
+        assert await site.kafka_produce(LARGE) == KAFKA_STORAGE_ERROR
+    answer = await site.produce("small")
+    status, told = await site.ready()
+    if refusal.passes:
+        assert answer.status_code == 200
+        assert (status, told["broken"]) == (200, [])
+    else:
+        assert (answer.status_code, code(answer)) == (503, "writes_stopped")
+        assert (status, told["status"]) == (503, "failing")
+        [broken] = told["broken"]
+        assert (broken["topic"], broken["partition"]) == ("t", 0)
+        assert broken["reason"] in answer.json()["error"]["message"]
+        [partition] = (await site.http.get("/v1/topics/t")).json()["partitions"]
+        assert partition["writes_stopped"] == broken["reason"]
+    assert (await site.http.get("/health/live")).status_code == 200
+    first = await site.http.get("/v1/topics/t/partitions/0/records?max_records=1")
+    assert first.json()["records"][0]["value"] == LARGE
+    assert not [one for one in caplog.records if one.exc_info]
+
+
+@pytest.mark.parametrize(
+    ("action", "number", "word"),
+    [
+        *(("open", number, "too_many_open_files") for number in NO_DESCRIPTOR),
+        *(("open", number, "disk_failed") for number in FAILED),
+        ("read", errno.EIO, "disk_failed"),
+    ],
+)
+async def test_what_cannot_be_read(
+    site: Site,
+    disk: RefusingDisk,
+    caplog: pytest.LogCaptureFixture,
+    action: str,
+    number: int,
+    word: str,
+) -> None:
+    for _ in range(2):
+        await site.produce(LARGE)
+    partition = site.broker.topic("t").partition(0)
+    partition.log.segments[0].close_files()
+    site.broker.cache.drop(partition.log_id)
+    with disk.refusing(action, "*/t-0/*.log", number):
+        answer = await site.http.get("/v1/topics/t/partitions/0/records")
+        assert (answer.status_code, code(answer)) == (503, word)
+        assert answer.headers["retry-after"]
+        assert (await site.kafka_fetch(0))["error_code"] == KAFKA_STORAGE_ERROR
+    answer = await site.http.get("/v1/topics/t/partitions/0/records?max_bytes=1")
+    assert [record["offset"] for record in answer.json()["records"]] == [0]
+    assert (await site.kafka_fetch(0))["error_code"] == 0
+    assert (await site.produce("more")).status_code == 200
+    assert not [one for one in caplog.records if one.exc_info]
+
+
+@pytest.mark.parametrize(
+    ("action", "number", "status", "word"),
+    [
+        *(("write_new", n, 507, "disk_full") for n in NO_SPACE),
+        *(("write_new", n, 503, "too_many_open_files") for n in NO_DESCRIPTOR),
+        *(("write_new", n, 503, "disk_failed") for n in FAILED),
+        *(("sync_directory", n, 503, "disk_failed") for n in FAILED),
+        *(("open", n, 503, "disk_failed") for n in FAILED),
+        ("open", errno.EMFILE, 503, "too_many_open_files"),
+        ("open", errno.ENOSPC, 507, "disk_full"),
+    ],
+)
+async def test_topics_that_cannot_be_created(
+    site: Site,
+    disk: RefusingDisk,
+    caplog: pytest.LogCaptureFixture,
+    action: str,
+    number: int,
+    status: int,
+    word: str,
+) -> None:
+    topic = {"name": "new", "num_partitions": 2, "replication_factor": 1}
+    with disk.refusing(action, "*/new-1*", number):
+        answer = await site.http.post("/v1/topics", json={"name": "new", "partitions": 2})
+        assert (answer.status_code, code(answer)) == (status, word)
+        assert answer.headers["retry-after"]
+        refused = await site.kafka("create_topics", 5, topics=[topic], timeout_ms=1000)
+        assert refused["topics"][0]["error_code"] == KAFKA_STORAGE_ERROR
+        assert (await site.http.get("/v1/topics/new")).status_code == 404
+    answer = await site.http.post("/v1/topics", json={"name": "new", "partitions": 2})
+    assert answer.status_code == 201
+    assert not [one for one in caplog.records if one.exc_info]
+
+
+@pytest.mark.parametrize("number", [*NO_SPACE, *NO_DESCRIPTOR, *FAILED, errno.ENODEV, errno.EINVAL])
+def test_no_error_of_the_operating_system_is_our_own_mistake(number: int) -> None:
+    error = OSError(number, "because", "/data/t-0/x.log")
+    told = http_error(error)
+    assert told.status in (503, 507)
+    assert told.details["path"] == "/data/t-0/x.log"
+    assert kafka_error(error) == KAFKA_STORAGE_ERROR
+
+
+Breakage = Callable[[Path], None]
+
+
+def remove_partition(data: Path) -> None:
+    shutil.rmtree(data / "t-0")
+
+
+def rename_partition(data: Path) -> None:
+    (data / "t-0").rename(data / "elsewhere")
+
+
+def remove_everything(data: Path) -> None:
+    shutil.rmtree(data)
+
+
+@pytest.mark.parametrize("breakage", [remove_partition, rename_partition, remove_everything])
+def test_a_directory_that_is_taken_away_under_a_running_broker(
+    start_broker: Callable[..., BrokerProcess], breakage: Breakage
+) -> None:
+    broker = start_broker()
+    record = {"records": [{"value": 1}]}
+    with broker.client() as http:
+        for name in ("t", "other"):
+            http.post("/v1/topics", json={"name": name}).raise_for_status()
+            http.post(f"/v1/topics/{name}/records", json=record).raise_for_status()
+        breakage(broker.data_dir)
+        answer = http.get("/health/ready")
+        assert (answer.status_code, answer.json()["status"]) == (503, "failing")
+        broken = [one for one in answer.json()["broken"] if one["topic"] == "t"]
+        assert [one["partition"] for one in broken] == [0]
+        assert str(broker.data_dir / "t-0") in broken[0]["reason"]
+        assert http.get("/health/live").status_code == 200
+        answer = http.post("/v1/topics/t/records", json=record)
+        assert (answer.status_code, code(answer)) == (503, "writes_stopped")
+        others = http.post("/v1/topics/other/records", json=record)
+        assert others.status_code == (503 if breakage is remove_everything else 200)
+        created = http.post("/v1/topics", json={"name": "new"})
+        assert created.status_code == (503 if breakage is remove_everything else 201)
+        wire = Wire(broker.kafka)
+        fields = {"topics": [{"name": "t"}], "allow_auto_topic_creation": False}
+        assert wire.ask("metadata", 9, **fields)["topics"][0]["error_code"] == 0
+        wire.close()
+    broker.process.terminate()
+    broker.process.wait(60)
+    assert "Traceback" not in broker.stderr
+
+
+def test_records_that_nobody_would_see_again_are_not_acknowledged(
+    start_broker: Callable[..., BrokerProcess],
+) -> None:
+    """Nobody has asked for health: the flush finds that its file has no name."""
+    broker = start_broker()
+    with broker.client() as http:
+        http.post("/v1/topics", json={"name": "t"}).raise_for_status()
+        remove_partition(broker.data_dir)
+        answer = http.post("/v1/topics/t/records", json={"records": [{"value": 1}]})
+        assert (answer.status_code, code(answer)) == (503, "writes_stopped")
+        assert http.get("/health/ready").status_code == 503
+
+
+async def test_groups_whose_records_cannot_be_read_are_told(
+    tmp_path: Path, disk: RefusingDisk
+) -> None:
+    config = load_config({"data_dir": str(tmp_path / "data")}, {})
+    broker = await Broker.open(config.data_dir, config.broker, disk=disk)
+    await broker.create_topic("__consumer_offsets", 1, internal=True)
+    await broker.create_topic("t", 1)
+    await broker.close()
+    with disk.refusing("sizes", "*/__consumer_offsets-0", errno.EIO):
+        broker = await Broker.open(config.data_dir, config.broker, disk=disk)
+    coordinator = Coordinator(broker)
+    await coordinator.start()
+    await coordinator.loaded()
+    transport = httpx.ASGITransport(Door(RestContext(broker, coordinator, config)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        site = Site(broker, coordinator, http)
+        status, told = await site.ready()
+        assert (status, told["status"]) == (503, "failing")
+        [broken] = told["broken"]
+        assert (broken["topic"], broken["partition"]) == ("__consumer_offsets", 0)
+        assert (await site.produce("served")).status_code == 200
+        offsets = {"offsets": [{"topic": "t", "partition": 0, "offset": 1}]}
+        for answer in (
+            await http.put("/v1/groups/g/offsets", json=offsets),
+            await http.get("/v1/groups/g/offsets"),
+            await http.get("/v1/groups/g"),
+            await http.post("/v1/groups/g/members", json={"topics": ["t"]}),
+        ):
+            assert (answer.status_code, code(answer)) == (503, "coordinator_unavailable")
+        wire_offsets = await site.kafka("offset_fetch", 7, group_id="g", topics=None)
+        assert wire_offsets["error_code"] == 15
+    await coordinator.close()
+    await broker.close()
