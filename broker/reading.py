@@ -27,8 +27,6 @@ from tidelog.storage.record_batch import (
 )
 
 _READ_BYTES = 256 * 1024
-_BATCH_RECORDS_MAX = 1_000_000
-"""Unpacked they take some 300 bytes each, and a few compressed bytes may claim any number."""
 
 
 async def read_records(
@@ -154,8 +152,6 @@ def _records_at(buffer: Buffer, position: int, header: BatchHeader) -> list[Reco
     """
     if header.is_control or not header.record_count:
         return []
-    if header.record_count > _BATCH_RECORDS_MAX:
-        raise CorruptBatch(f"it has {header.record_count} records, more than can be unpacked")
     records = decode_batch(buffer, position, header)
     base_offset, last = header.base_offset, header.last_offset_delta
     if records[-1].offset == base_offset + last and records[0].offset >= base_offset:

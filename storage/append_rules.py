@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from tidelog.storage.errors import InvalidRecord, InvalidTimestamp
+from tidelog.storage.errors import (
+    CorruptBatch,
+    DecompressionTooLarge,
+    InvalidRecord,
+    InvalidTimestamp,
+)
 from tidelog.storage.files import Buffer
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.record import Record
 from tidelog.storage.record_batch import BatchHeader, decode_records
 
 _NO_TIMESTAMP = -1
@@ -16,13 +22,13 @@ def check_timestamps(
     """Refuse records too far from the broker's time; those without a time (-1) are let in.
 
     The header tells whether one is too far ahead. Only a topic that bounds how far behind a time
-    may lie has every record looked at. Raises InvalidTimestamp.
+    may lie has every record looked at. Raises InvalidTimestamp, InvalidRecord.
     """
     after, before = settings.timestamp_after_max_ms, settings.timestamp_before_max_ms
     is_ahead = header.max_timestamp - now_ms > after
     if not is_ahead and before >= now_ms:
         return
-    times = [record.timestamp for record in decode_records(data, position=position)]
+    times = [record.timestamp for record in _records(data, position)]
     ahead = [index for index, time in enumerate(times) if time - now_ms > after]
     if ahead or is_ahead:
         time = times[ahead[0]] if ahead else header.max_timestamp
@@ -43,10 +49,18 @@ def check_keys(data: Buffer, headers: list[BatchHeader]) -> None:
     position = index = 0
     without = []
     for header in headers:
-        for record in decode_records(data, position=position):
+        for record in _records(data, position):
             if record.key is None:
                 without.append(index)
             index += 1
         position += header.size
     if without:
         raise InvalidRecord("a compacted topic needs a key in every record", without)
+
+
+def _records(data: Buffer, position: int) -> list[Record]:
+    """Raises InvalidRecord where they cannot be read: to send them again would change nothing."""
+    try:
+        return decode_records(data, position=position)
+    except (CorruptBatch, DecompressionTooLarge) as error:
+        raise InvalidRecord(str(error)) from error

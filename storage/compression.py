@@ -37,8 +37,8 @@ _GROWTH = 4
 _OUTPUT_MIN = 4096
 _DEFLATE_RATIO_MAX = 1032
 
-_XERIAL_MAGIC = b"\x82SNAPPY\0"
-_XERIAL_HEADER = _XERIAL_MAGIC + struct.pack(">ii", 1, 1)
+XERIAL_MAGIC = b"\x82SNAPPY\0"
+_XERIAL_HEADER = XERIAL_MAGIC + struct.pack(">ii", 1, 1)
 _XERIAL_CHUNK_SIZE = struct.Struct(">i")
 _XERIAL_CHUNK_BYTES = 32 * 1024
 _SNAPPY_RATIO_MAX = 22
@@ -110,7 +110,7 @@ def _decompress_stream(codec: int, data: Buffer, max_bytes: int) -> Buffer:
 
 def _decompress_snappy(data: memoryview, max_bytes: int) -> Buffer:
     """Decompress blocks whose sizes are declared, and checked before anything is allocated."""
-    blocks = _xerial_blocks(data) if data[:8] == _XERIAL_MAGIC else [data]
+    blocks = _xerial_blocks(data) if data[:8] == XERIAL_MAGIC else [data]
     sizes = []
     room = max_bytes
     for block in blocks:
@@ -136,7 +136,7 @@ def _xerial_blocks(data: memoryview) -> list[memoryview]:
     if position > end:
         raise CorruptBatch("snappy: the header is cut short")
     while position + _XERIAL_CHUNK_SIZE.size <= end:
-        if data[position : position + len(_XERIAL_MAGIC)] == _XERIAL_MAGIC:
+        if data[position : position + len(XERIAL_MAGIC)] == XERIAL_MAGIC:
             position += len(_XERIAL_HEADER)
             continue
         start = position + _XERIAL_CHUNK_SIZE.size

@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 from crc32c import crc32c
 
+from tidelog.storage.batch_body import check_body
 from tidelog.storage.compression import compress, decompress
 from tidelog.storage.errors import CorruptBatch, InvalidRecord
 from tidelog.storage.files import Buffer, WritableBuffer
@@ -54,6 +55,8 @@ DELETE_HORIZON = 0x40
 MAX_SEQUENCE = 2**31 - 1
 DECODED_BYTES_MAX = 256 * 1024 * 1024
 """Default bound of what one batch may decompress to."""
+DECODED_RECORDS_MAX = 1_000_000
+"""Unpacked they take some 300 bytes each, and a few compressed bytes may stand for any number."""
 
 _CRC_START = 21
 
@@ -167,6 +170,8 @@ def check_batches(buffer: Buffer) -> list[BatchHeader]:
         if header.crc != crc32c(view[position + _CRC_START : position + size]):
             raise CorruptBatch("checksum does not match", None, position)
         _check_producible(header)
+        body = view[position + HEADER_SIZE : position + size]
+        check_body(body, header.attributes & CODEC_MASK, header.record_count)
         headers.append(header)
         position += size
     if not headers:
@@ -218,6 +223,8 @@ def decode_batch(
     buffer: Buffer, position: int, header: BatchHeader, max_bytes: int = DECODED_BYTES_MAX
 ) -> list[Record]:
     """As ``decode_records``, for who has read the header."""
+    if header.record_count > DECODED_RECORDS_MAX:
+        raise CorruptBatch(f"it has {header.record_count} records, more than can be unpacked")
     body: Buffer = memoryview(buffer)[position + HEADER_SIZE : position + header.size]
     if header.codec:
         body = decompress(header.codec, body, max_bytes)

@@ -10,10 +10,12 @@ SMALL_NUMBERS[::2] = range(1 << 13)
 SMALL_NUMBERS[1::2] = range(-1, -(1 << 13) - 1, -1)
 
 
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """A zigzag varint of up to 64 bits and the position after it."""
     byte = data[at]
     at += 1
+    if byte < 0x80:
+        return SMALL_NUMBERS[byte], at
     raw = byte & 0x7F
     shift = 7
     while byte & 0x80:

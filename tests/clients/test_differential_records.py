@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from crc32c import crc32c
 
+from tests.support import odd_batches
 from tests.support.both_brokers import CLOSED, BothBrokers, TopicId
 from tests.support.kafka_wire import Message
 from tidelog.api.kafka.apis import APIS
@@ -140,6 +141,25 @@ def test_produce(both: BothBrokers, new: Any, version: int) -> None:
     both.same("produce", version, acks=-1, timeout_ms=5000, topic_data=[])
 
 
+@pytest.fixture(scope="module")
+def plain(both: BothBrokers) -> str:
+    """One topic for batches that have nothing to do with each other."""
+    return both.create_topic("records-odd", retention_ms="-1")
+
+
+@pytest.mark.parametrize("name", odd_batches.READABLE)
+def test_odd_batches_are_taken_by_both(both: BothBrokers, plain: str, name: str) -> None:
+    fields = produce_fields(plain, odd_batches.READABLE[name], 9)
+    assert _code(both.same("produce", 9, **fields)) == 0
+
+
+@pytest.mark.parametrize("name", {**odd_batches.BROKEN, **odd_batches.MARKED_AS_NONE})
+def test_broken_batches_are_refused_by_both(both: BothBrokers, plain: str, name: str) -> None:
+    data = {**odd_batches.BROKEN, **odd_batches.MARKED_AS_NONE}[name]
+    for version in (3, 9):
+        assert _code(both.same("produce", version, **produce_fields(plain, data, version))) == 87
+
+
 def test_produce_before_version_3_is_refused(both: BothBrokers, new: Any) -> None:
     topic = new()
     for version in range(3):
@@ -203,8 +223,8 @@ def test_idempotent_producers(both: BothBrokers, new: Any) -> None:
 
 @pytest.fixture(scope="module")
 def filled(both: BothBrokers) -> str:
-    """Ten batches of three records, two codecs, a second apart."""
-    topic = both.create_topic("filled", 2)
+    """Ten batches of three records, two codecs, a second apart; retention leaves them alone."""
+    topic = both.create_topic("filled", 2, retention_ms="-1")
     for number in range(10):
         data = batch(3, timestamp=_NOW + number * 1000, codec=number % 2)
         both.same("produce", 9, **produce_fields(topic, data, 9))
@@ -325,13 +345,33 @@ def _known_producers() -> list[Message]:
 DIFFERENT = [
     ("bytes after the batch", batch() + b"xx", 87, 0, "they drop them silently"),
     ("unknown codec", changed(batch(), 21, ">h", 7), 2, -1, "UNKNOWN_SERVER_ERROR says nothing"),
-    ("gzip that is none", changed(batch(), 21, ">h", 1), 0, -1, "we never decompress to store"),
     (
         "producer without an epoch",
         batch(producer_id=5, producer_epoch=-1, base_sequence=0),
         *(87, 0, "nobody could fence it"),
     ),
 ]
+
+
+def _codes(both: BothBrokers, topic: str, data: bytes) -> tuple[int, int]:
+    ours, theirs = both.ask("produce", 9, **produce_fields(topic, data, 9))
+    return _code(ours), _code(theirs)
+
+
+@pytest.mark.parametrize("name", odd_batches.MISLABELLED)
+def test_where_mislabelled_batches_differ(both: BothBrokers, plain: str, name: str) -> None:
+    """UNKNOWN_SERVER_ERROR says nothing; to clients both say that trying again is no use."""
+    assert _codes(both, plain, odd_batches.MISLABELLED[name]) == (87, -1)
+
+
+@pytest.mark.parametrize("name", {**odd_batches.BROKEN_INSIDE, **odd_batches.BROKEN_LATER})
+def test_where_broken_records_differ(both: BothBrokers, plain: str, new: Any, name: str) -> None:
+    """We neither decompress nor unpack what we store, unless the topic's rules ask for it."""
+    data = {**odd_batches.BROKEN_INSIDE, **odd_batches.BROKEN_LATER}[name]
+    ours, theirs = _codes(both, plain, data)
+    assert ours == 0
+    assert theirs in (87, -1) or "length" in name
+    assert _codes(both, new(cleanup_policy="compact"), data) == (87, theirs)
 
 
 @pytest.mark.parametrize(("name", "data", "ours", "theirs", "why"), DIFFERENT)

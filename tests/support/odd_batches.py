@@ -177,7 +177,7 @@ READABLE = {
     "lengths below -1 are null": batch(three(key=varint(-2), value=varint(-9))),
     "a header's value is null": batch(three(headers=b"\2" + sized(b"a") + varint(-2))),
     "attributes of a record": batch(three(attributes=b"\x7f")),
-    "a time of ten bytes": batch(three(time=b"\x80" * 9 + b"\1")),
+    "a time of ten bytes": batch(three(time=b"\x80" * 9 + b"\0")),
     "a time of more bytes than it needs": batch(three(time=b"\x80\x80\0")),
     "a length of more bytes than it needs": batch(three(key=b"\x82\x80\x80\x80\0k")),
 }
@@ -205,10 +205,17 @@ _BAD_BODIES = {
 BROKEN = {
     **{name: batch(body) for name, body in _BAD_BODIES.items()},
     "fewer records counted": batch(BODY, count=2),
-    "more records counted": batch(BODY, count=4),
+    "more records counted": batch(record(0) + record(1), count=3),
     "far more records counted": batch(BODY, count=2**31 - 1),
 }
-"""Not compressed: Apache Kafka refuses each as INVALID_RECORD."""
+"""Not compressed, few records or wrong from the first on: refused as INVALID_RECORD."""
+BROKEN_LATER = {
+    "the last of many": batch(MANY[:-1], count=300),
+    "bytes after many": batch(MANY + b"more", count=300),
+    "one more than many": batch(MANY, count=301),
+    "one of many": batch(BODY * 3 + three(value=sized(b"v", varint(5000))), count=12),
+}
+"""Apache Kafka refuses them as INVALID_RECORD; here only the first records are looked at."""
 
 BROKEN_INSIDE = {
     **{f"{name}, in gzip": batch(gzip.compress(body), GZIP) for name, body in _BAD_BODIES.items()},
@@ -227,7 +234,10 @@ BROKEN_INSIDE = {
     "snappy and four zeros": batch(xerial(raw_snappy(BODY)) + bytes(4), SNAPPY),
     "raw snappy and a byte": batch(raw_snappy(BODY) + b"\0", SNAPPY),
 }
-"""What only decompressing can tell: Apache Kafka refuses them, here they get in."""
+"""What only decompressing can tell: here they get in.
+
+Apache Kafka refuses them, but for lengths of records, which it skips where it decompresses.
+"""
 
 MISLABELLED = {
     f"{held} marked as {marked}": batch(body, codec)
