@@ -61,13 +61,21 @@ class Gunzip:
         self._is_padding = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What comes out, in pieces of up to about a megabyte. Raises ApiError."""
+        """What comes out, in pieces of up to about a megabyte.
+
+        Raises ApiError, after what came before the fault.
+        """
         view = memoryview(data)
         ready = bytearray()
         for at in range(0, len(view), _SLICE_BYTES):
             part: bytes | memoryview = view[at : at + _SLICE_BYTES]
             while len(part):
-                piece, part = self._take(part)
+                try:
+                    piece, part = self._take(part)
+                except ApiError:
+                    if ready:
+                        yield bytes(ready)
+                    raise
                 ready += piece
                 if len(ready) >= _PIECE_BYTES:
                     yield bytes(ready)

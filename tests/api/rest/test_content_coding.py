@@ -217,10 +217,11 @@ def test_lines_before_the_fault_stay(http: httpx.Client, single: str) -> None:
         yield MEMBERS
         yield b"garbage"
 
-    answer = http.post(path, content=parts(), headers=headers)
-    lines = [json.loads(line) for line in answer.text.splitlines()]
-    assert [line["offset"] for line in lines[:-1]] == list(range(6))
-    assert lines[-1]["error"]["code"] == "invalid_encoding"
+    for content, first in ((MEMBERS + b"garbage", 0), (parts(), 6)):
+        answer = http.post(path, content=content, headers=headers)
+        lines = [json.loads(line) for line in answer.text.splitlines()]
+        assert [line["offset"] for line in lines[:-1]] == list(range(first, first + 6))
+        assert lines[-1]["error"]["code"] == "invalid_encoding"
 
 
 def test_administrative_bodies_may_be_compressed(http: httpx.Client, single: str) -> None:
