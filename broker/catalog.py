@@ -29,7 +29,7 @@ from tidelog.broker.catalog_copy import (
     settle,
     standing,
 )
-from tidelog.broker.catalog_database import NoCatalog, fold, open_database
+from tidelog.broker.catalog_database import NoCatalog, fold, open_database, unusable
 from tidelog.broker.errors import CatalogUnreadable
 from tidelog.broker.topic_row import TopicRow, decode_settings, encode_settings
 from tidelog.storage import file_names
@@ -169,7 +169,7 @@ class Catalog:
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            raise CatalogUnreadable(self.path, str(error)) from error
+            raise unusable(self.path, error) from error
 
     def _change(self, *statements: Statement) -> None:
         """All of them or none, folded into the file."""
@@ -180,7 +180,7 @@ class Catalog:
                 for sql, values in statements:
                     self._connection.execute(sql, values)
         except sqlite3.Error as error:
-            raise CatalogUnreadable(self.path, str(error)) from error
+            raise unusable(self.path, error) from error
         fold(self._connection)
 
     def _change_counted(self, *statements: Statement) -> None:

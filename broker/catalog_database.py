@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Generic, NamedTuple, TypeVar
 
 from tidelog.broker.errors import CatalogUnreadable
+from tidelog.storage.errors import DiskFull
 from tidelog.storage.files import Disk
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ _OF_DAMAGE = {
     sqlite3.SQLITE_TOOBIG,
 }
 _VERSIONS, _VERSION_MAX = slice(18, 20), 2
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_CANTOPEN)
 _SHORT_READ = sqlite3.SQLITE_IOERR | 2 << 8
 
 
@@ -57,14 +59,14 @@ def open_database(
         # SQLite would drop the changes that wait for a file of no bytes.
         kept_as = _set_aside(path, disk) if _waiting(path, disk) else None
         return Opened(_begin(_connect(path)), None, "is missing", kept_as)
-    connection = _connect(path)
+    connection = _connect_to_read(path)
     try:
         try:
             _check(connection)
             content = load(connection)
         except (sqlite3.Error, NoCatalog) as error:
             if not (_is_damage(error) or _is_wrongly_read_only(error, path, disk)):
-                raise CatalogUnreadable(path, str(error)) from error
+                raise unusable(path, error) from error
             # Before SQLite lets go of the file, which may change it.
             kept_as = _set_aside(path, disk)
             loss = f"is damaged ({error})"
@@ -86,12 +88,32 @@ def fold(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
+def unusable(path: str, error: Exception) -> CatalogUnreadable | DiskFull:
+    """What an error of SQLite's that is no damage means."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        return DiskFull(path, str(error))
+    return CatalogUnreadable(path, str(error))
+
+
 def _connect(path: str) -> sqlite3.Connection:
     """Nothing is read yet."""
     try:
         return sqlite3.connect(path, isolation_level=None)
     except sqlite3.Error as error:
         raise CatalogUnreadable(path, str(error)) from error
+
+
+def _connect_to_read(path: str) -> sqlite3.Connection:
+    """Alone, where a full disk has no room for what several readers of a file share beside it."""
+    connection = _connect(path)
+    try:
+        _try_lock(connection)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
+            connection.close()
+            connection = _connect(path)
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    return connection
 
 
 def _begin(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -102,11 +124,15 @@ def _begin(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 def _check(connection: sqlite3.Connection) -> None:
     """Raises NoCatalog, sqlite3.Error; 6 ms for ten thousand topics."""
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("ROLLBACK")
+    _try_lock(connection)
     (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
         raise NoCatalog(" ".join(str(found).split()))
+
+
+def _try_lock(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
 
 
 def _is_damage(error: Exception) -> bool:

@@ -125,6 +125,8 @@ class Log:
         self.cleaned_offset = 0
         """Compaction has read everything below it."""
         self.writes_stopped: str | None = None
+        self.epochs_saved = True
+        """Until its epochs are saved a log takes no records: a full disk may be in the way."""
         self.offline: str | None = None
         """Why nothing of it can be read, or None."""
         self._unsynced = self._not_durable(self.segments[:-1])
@@ -169,6 +171,8 @@ class Log:
         appended = self._stamp(data, headers, append_time)
         base_offset, last_offset = self.end_offset, appended[-1].last_offset
         try:
+            if not self.epochs_saved:
+                self.save_epochs()
             if self._must_roll(len(data), last_offset, headers):
                 self.roll()
             self.segments[-1].append(data, appended)
@@ -180,6 +184,12 @@ class Log:
                 first = batch.last_offset - header.last_offset_delta
                 self.producers.note(header, first, now_ms)
         return AppendResult(base_offset, last_offset, append_time, self.start_offset, False)
+
+    def save_epochs(self) -> None:
+        """Make the leader epochs durable. Raises DiskFull, OSError."""
+        path = join(self.place.directory, file_names.LEADER_EPOCHS)
+        self.place.disk.write_atomically(path, self.epochs.encode())
+        self.epochs_saved = True
 
     def _check(
         self, headers: list[BatchHeader], data: WritableBuffer, now_ms: int

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tidelog.storage import file_names
 from tidelog.storage.batch_file import find_batch_after
-from tidelog.storage.errors import CorruptBatch
+from tidelog.storage.errors import CorruptBatch, DiskFull
 from tidelog.storage.file_names import parse_segment_file_name, segment_file_name
 from tidelog.storage.files import Disk, File, join, reason_of
 from tidelog.storage.leader_epochs import LeaderEpochs
@@ -88,13 +88,16 @@ def open_log(
     epochs = _read_epochs(place)
     if not known.clean:
         epochs.begin(epochs.current + 1, end_offset)
-        path = join(place.directory, file_names.LEADER_EPOCHS)
-        place.disk.write_atomically(path, epochs.encode())
     producers, snapshots = _producers(place, segments, sizes, now_ms, watch)
     flushed = end_offset if known.clean else min(known.recovery_point or 0, end_offset)
     damage = [*_damage_kept(place, sizes), *cuts]
     state = LogState(segments, start_offset, flushed, epochs, producers, snapshots, damage)
-    return Log(place, state, settings)
+    log = Log(place, state, settings)
+    if not known.clean:
+        log.epochs_saved = False
+        with contextlib.suppress(DiskFull):
+            log.save_epochs()
+    return log
 
 
 def _base_offsets(sizes: dict[str, int]) -> list[int]:
@@ -198,6 +201,13 @@ def _recover(
         segment = segments[number]
         cut = _recover_segment(place, segment, point, watch)
         following = segments[number + 1] if number + 1 < len(segments) else None
+        try:
+            segment.seal()
+        except DiskFull:
+            # The last one's indexes are kept in memory until there is room.
+            if following is not None:
+                raise
+        segment.indexes_synced = False
         gap = (
             following is not None
             and not settings.compact
@@ -254,10 +264,7 @@ def _recover_segment(
                 break
             offset = header.next_offset
     watch.end(size)
-    cut = _cut_end(place, segment, size) if segment.size < size else None
-    segment.seal()
-    segment.indexes_synced = False
-    return cut
+    return _cut_end(place, segment, size) if segment.size < size else None
 
 
 def _recovery_start(segment: Segment, point: int) -> tuple[int, int]:

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.refusing_disk import RefusingDisk
+from tests.support.segment_files import check_indexes
 from tidelog.broker.broker import Broker
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import PartitionOffline
 from tidelog.broker.partition import Partition
-from tidelog.storage.errors import DiskFailed, StorageError, WritesStopped
+from tidelog.storage.errors import DiskFailed, DiskFull, StorageError, WritesStopped
 from tidelog.storage.record_batch import encode_batch
 from tidelog.storage.recovery_watch import Interrupted
 
@@ -66,8 +67,6 @@ REFUSALS = [
     ("read", "/*.log", errno.EIO, False),
     ("read_bytes", "/leader-epoch-checkpoint", errno.EIO, True),
     ("read_bytes", "/*.snapshot", errno.EIO, True),
-    ("write_atomically", "/leader-epoch-checkpoint", errno.ENOSPC, False),
-    ("write_atomically", "/leader-epoch-checkpoint", errno.EDQUOT, False),
     ("write_atomically", "/leader-epoch-checkpoint", errno.EROFS, False),
 ]
 
@@ -103,6 +102,37 @@ async def test_a_log_that_cannot_be_opened_is_offline(
     again = await start(tmp_path)
     assert [p.end_offset for p in again.topic("t").all_online()] == [5, 6]
     assert not again.stopped()
+    await again.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize(
+    ("action", "pattern"), [("write_atomically", "*"), ("open", "*index"), ("append", "*index")]
+)
+async def test_a_full_disk_keeps_no_log_from_being_read(
+    tmp_path: Path, action: str, pattern: str, number: int
+) -> None:
+    await two_partitions(tmp_path, clean=False)
+    (tmp_path / RECOVERY_POINTS).unlink()
+    disk = RefusingDisk()
+    with disk.refusing(action, pattern, number):
+        broker = await start(tmp_path, disk)
+        partitions = broker.topic("t").all_online()
+        assert [p.end_offset for p in partitions] == [5, 5]
+        assert (await partitions[0].read(0, 10_000)).next_offset == 5
+        if action == "write_atomically":
+            with pytest.raises(DiskFull):
+                produce(partitions[0])
+    assert [produce(p) for p in partitions] == [6, 6]
+    assert not broker.stopped()
+    epoch = partitions[0].leader_epoch
+    assert epoch == 1
+    await broker.close()
+    again = await start(tmp_path)
+    assert again.started_clean
+    assert [(p.end_offset, p.leader_epoch) for p in again.topic("t").all_online()] == [(6, 1)] * 2
+    for partition in again.topic("t").partitions:
+        check_indexes(Path(partition.log.active.path(".log")), complete=True)
     await again.close()
 
 

@@ -44,6 +44,7 @@ class CompactedLog:
     """A log on a disk whose power can be cut, and what it must hold."""
 
     def __init__(self, root: Path) -> None:
+        root.mkdir(exist_ok=True)
         self.root = root
         self.directory = root / "t-0"
         self.disk = CuttingDisk(root)

@@ -23,6 +23,7 @@ class OneLog:
     """``log`` is open; ``directory`` holds its files."""
 
     def __init__(self, root: Path, *, open_files: int = 256, **settings: Any) -> None:
+        root.mkdir(parents=True, exist_ok=True)
         self.root = root
         self.directory = root / "orders-3"
         self.disk = FaultyDisk(root)
