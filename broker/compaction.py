@@ -2,7 +2,8 @@
 
 A child process reads sealed segments and writes new ones; here they are swapped in, between two
 steps of the event loop. Sealing a segment of a compacted log wakes it, and so does
-``log.cleaner.backoff.ms``. A log that fails is reported and left for the next pass.
+``log.cleaner.backoff.ms``. A log that fails is reported and left for the next pass, a damaged one
+for the next start.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tidelog.storage.cleaned_segment import Cleaned
 from tidelog.storage.cleaner import CleaningJob, Source
 from tidelog.storage.compaction import CompactionPlan, plan_compaction
 from tidelog.storage.errors import StorageError
+from tidelog.storage.read_cache import LogId
 
 if TYPE_CHECKING:
     from tidelog.broker.broker import Broker
@@ -47,6 +49,8 @@ class Compaction:
         self._broker = broker
         self._task: asyncio.Task[None] | None = None
         self._running = asyncio.Lock()
+        self._damaged: set[LogId] = set()
+        """Logs that no pass can read, until the next start: as in Apache Kafka, uncleanable."""
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._repeat())
@@ -98,6 +102,8 @@ class Compaction:
         log = partition.log
         if not log.settings.compact or log.writes_stopped is not None:
             return None
+        if partition.log_id in self._damaged:
+            return None
         if log.flushed_offset < log.active.base_offset:
             # After a crash nobody else asks for it; the next pass finds what is durable then.
             self._broker.commit.flush_soon(log)
@@ -123,6 +129,8 @@ class Compaction:
             await self._broker.store.save_cleaned_offsets()
             self.counters.compacted += 1
         except (CompactionFailed, StorageError, OSError) as error:
+            if isinstance(error, CompactionFailed) and error.damaged:
+                self._damaged.add(partition.log_id)
             self._report(partition, error)
             await self._give_up(partition, process)
 

@@ -2,8 +2,8 @@
 
 Reads jobs from its standard input, one JSON object a line, and answers each with lines on its
 standard output: ``{"cleaned": [...]}`` for every new segment, then ``{"cleaned_offset": n}``, or
-``{"error": "..."}``. Ends with its input, in the middle of a job too: who asked is gone then.
-It imports nothing but storage, to start quickly, and leaves the processor to the broker.
+``{"error": "...", "damaged": ...}``. Ends with its input, in the middle of a job too: who asked is
+gone then. It imports nothing but storage, to start quickly, and leaves the processor to the broker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from tidelog.storage.cleaner import Cleaner, CleaningJob, Source
-from tidelog.storage.errors import StorageError
+from tidelog.storage.errors import CorruptBatch, StorageError
 from tidelog.storage.files import Disk
 
 _NICENESS = 10
@@ -65,6 +65,6 @@ def main() -> None:
             for cleaned in cleaner.clean():
                 _answer(cleaned=cleaned)
         except (StorageError, OSError) as error:
-            _answer(error=str(error))
+            _answer(error=str(error), damaged=isinstance(error, CorruptBatch))
         else:
             _answer(cleaned_offset=cleaner.cleaned_offset)

@@ -28,7 +28,14 @@ working directory, whose modules are not ours to run."""
 
 
 class CompactionFailed(Exception):
-    """The child could not do its job; it has removed what it had not handed out, if it lives."""
+    """The child could not do its job; it has removed what it had not handed out, if it lives.
+
+    ``damaged``: the log has bytes that no pass could read.
+    """
+
+    def __init__(self, reason: str, *, damaged: bool = False) -> None:
+        super().__init__(reason)
+        self.damaged = damaged
 
 
 class CompactionProcess:
@@ -75,7 +82,7 @@ class CompactionProcess:
             self._child = None
             raise CompactionFailed(f"the process ended with status {await child.wait()}")
         if "error" in answer:
-            raise CompactionFailed(answer["error"])
+            raise CompactionFailed(answer["error"], damaged=answer["damaged"])
         yield answer["cleaned_offset"]
 
     async def _start(self) -> asyncio.subprocess.Process:

@@ -26,7 +26,7 @@ from tidelog.storage.log import AppendResult, Cut, Log, LogRead
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.producer_state import Producer
 from tidelog.storage.read_cache import LogId, ReadCache
-from tidelog.storage.record_batch import decode_records, read_header
+from tidelog.storage.record_batch import read_header, readable_records
 from tidelog.storage.recovery import acknowledge_damage
 from tidelog.storage.segment import SegmentInfo
 
@@ -298,7 +298,8 @@ class Partition:
     async def timestamp_at(self, offset: int) -> int | None:
         """When the first record at or after ``offset`` was written (ms), None at the end.
 
-        Counts as no fetch. Raises OffsetOutOfRange, CorruptBatch.
+        The latest time of its batch where that cannot be read. Counts as no fetch. Raises
+        OffsetOutOfRange, CorruptBatch.
         """
         return await self._in_thread(partial(_timestamp_at, self.log, offset))
 
@@ -379,5 +380,5 @@ def _timestamp_at(log: Log, offset: int) -> int | None:
     compacted = header.record_count <= header.last_offset_delta
     if offset <= header.base_offset and not compacted and header.delete_horizon_ms is None:
         return header.base_timestamp
-    records = decode_records(found.data)
+    records = readable_records(found.data) or ()
     return next((one.timestamp for one in records if one.offset >= offset), header.max_timestamp)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidelog.storage.compression import compress, decompress
+from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.files import Buffer
 from tidelog.storage.record import Record
 from tidelog.storage.record_batch import (
@@ -28,8 +29,8 @@ def with_records(
 ) -> bytearray:
     """The batch with only the records ``kept``, some of those that it holds.
 
-    With ``horizon_ms`` that becomes its delete horizon. Raises CorruptBatch,
-    DecompressionTooLarge.
+    With ``horizon_ms`` that becomes its delete horizon. Raises CorruptBatch where records have
+    the same number, so that they cannot be told apart; DecompressionTooLarge.
     """
     body: Buffer = memoryview(batch)[HEADER_SIZE : header.size]
     if header.codec:
@@ -37,6 +38,8 @@ def with_records(
     stored = _split(bytes(body), header.record_count)
     offsets = {record.offset for record in kept}
     parts = [data for delta, data in stored if header.base_offset + delta in offsets]
+    if not len(parts) == len(kept) == len(offsets):
+        raise CorruptBatch("records have the same number")
     changed = header._replace(record_count=len(kept))
     if not header.is_log_append_time:
         changed = changed._replace(max_timestamp=max(record.timestamp for record in kept))

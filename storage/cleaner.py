@@ -14,10 +14,11 @@ from tidelog.storage.batch_file import StoredBatch, scan
 from tidelog.storage.batch_rewriting import with_records, without_records
 from tidelog.storage.cleaned_segment import Cleaned, CleanedSegment
 from tidelog.storage.compaction import KeepRules
+from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.file_names import segment_file_name
 from tidelog.storage.files import Buffer, Disk, join
 from tidelog.storage.key_map import KeyMap
-from tidelog.storage.record_batch import decode_records
+from tidelog.storage.record_batch import readable_records
 
 _OFFSETS_MAX = 0x7FFFFFFF
 """How far an offset may lie from its segment's base."""
@@ -116,17 +117,29 @@ class Cleaner:
     def _rewrite(self, source: Source, rules: KeepRules, output: CleanedSegment) -> None:
         output.add_source(source.bytes)
         for batch in self._scan(source):
-            header = batch.header
-            records = decode_records(batch.data) if header.record_count else []
-            kept = rules.keep(header, records)
-            if kept.records and len(kept.records) == len(records) and kept.horizon_ms is None:
-                written: Buffer = batch.data
-            elif kept.records:
-                written = with_records(batch.data, header, kept.records, kept.horizon_ms)
-            elif kept.as_header:
-                written = without_records(header)
-            else:
-                output.skip(header)
+            written = _what_stays(batch, rules)
+            if written is None:
+                output.skip(batch.header)
                 continue
             self._charge(len(written))
             output.keep(written, unchanged=written is batch.data)
+
+
+def _what_stays(batch: StoredBatch, rules: KeepRules) -> Buffer | None:
+    """A batch's bytes after the pass; None for none.
+
+    One that cannot be read stays as it is: nobody knows what is in it.
+    """
+    header = batch.header
+    records = readable_records(batch.data) if header.record_count else []
+    kept = rules.keep(header, records or [])
+    if records is None:
+        return batch.data
+    if not kept.records:
+        return without_records(header) if kept.as_header else None
+    if len(kept.records) == len(records) and kept.horizon_ms is None:
+        return batch.data
+    try:
+        return with_records(batch.data, header, kept.records, kept.horizon_ms)
+    except CorruptBatch:
+        return batch.data

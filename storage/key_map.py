@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from tidelog.storage.batch_file import StoredBatch
 from tidelog.storage.record import Record
-from tidelog.storage.record_batch import BatchHeader, decode_records
+from tidelog.storage.record_batch import BatchHeader, readable_records
 
 _ENTRY_BYTES = 200
 """What an entry takes with the longest key: two objects and its share of the table."""
@@ -40,13 +40,13 @@ class KeyMap:
         return min([self._next_offset, *firsts])
 
     def add(self, batch: StoredBatch) -> bool:
-        """Note a batch's keys; False if it does not fit any more. Raises CorruptBatch."""
+        """Note a batch's keys, none of one that cannot be read; False if it does not fit."""
         header = batch.header
         if header.next_offset <= self._start_offset:
             return True
         if len(self._offsets) + self._open_records >= self._entries_max:
             return False
-        records = decode_records(batch.data) if header.record_count else []
+        records = (readable_records(batch.data) if header.record_count else None) or []
         if header.is_control:
             self._end_transaction(header, records)
         elif header.is_transactional:

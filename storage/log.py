@@ -37,7 +37,7 @@ from tidelog.storage.record import Record
 from tidelog.storage.record_batch import (
     BatchHeader,
     check_batches,
-    decode_records,
+    readable_records,
     stamp,
     stamp_append_time,
 )
@@ -398,7 +398,10 @@ class Log:
         found = segment.find(last_offset, 1, wait=True)
         if not len(found.data):
             return None
-        record = _first_at(decode_records(found.data.read()), timestamp)
+        records = readable_records(found.data.read())
+        if records is None:
+            return last_offset, timestamp
+        record = _first_at(records, timestamp)
         return None if record is None else (record.offset, record.timestamp)
 
     def segment_infos(self) -> list[SegmentInfo]:

@@ -32,7 +32,12 @@ from crc32c import crc32c
 
 from tidelog.storage.batch_body import check_body
 from tidelog.storage.compression import compress, decompress
-from tidelog.storage.errors import CorruptBatch, InvalidRecord
+from tidelog.storage.errors import (
+    CorruptBatch,
+    DecompressionTooLarge,
+    InvalidRecord,
+    UnsupportedCodec,
+)
 from tidelog.storage.files import Buffer, WritableBuffer
 from tidelog.storage.record import EncodableRecord, Record, pack_records, unpack_records
 
@@ -231,6 +236,14 @@ def decode_batch(
     append_time = header.max_timestamp if header.is_log_append_time else None
     base = header.base_offset, header.base_timestamp
     return unpack_records(bytes(body), header.record_count, *base, append_time)
+
+
+def readable_records(batch: Buffer) -> list[Record] | None:
+    """As ``decode_records``, None for a batch that nobody can read."""
+    try:
+        return decode_records(batch)
+    except (CorruptBatch, DecompressionTooLarge, UnsupportedCodec):
+        return None
 
 
 def encode_batch(

@@ -19,7 +19,7 @@ from tidelog.storage.file_names import segment_file_name
 from tidelog.storage.files import Buffer, Disk, File, FileSlice, join
 from tidelog.storage.offset_index import OffsetIndex
 from tidelog.storage.record import Record
-from tidelog.storage.record_batch import HEADER_SIZE, BatchHeader, decode_records
+from tidelog.storage.record_batch import HEADER_SIZE, BatchHeader, readable_records
 from tidelog.storage.time_index import TimeIndex
 
 _INDEX_ENTRIES_KEPT_BACK = 64
@@ -318,14 +318,22 @@ class Segment:
         return self._largest
 
     def first_at_or_after(self, timestamp: int, start_offset: int) -> Record | None:
-        """The first record from ``start_offset`` on that is not older; waits for the disk."""
+        """The first record from ``start_offset`` on that is not older; waits for the disk.
+
+        One without key and value stands for the first record of a batch that cannot be read.
+        """
         if self.next_offset <= start_offset or self.largest()[0] < timestamp:
             return None
         files = self.files()
         offset = max(files.time_index.offset_before(timestamp), start_offset)
         for batch in self.scan(files.offset_index.position_of(offset)):
-            if batch.header.max_timestamp >= timestamp:
-                for record in decode_records(batch.data):
+            header = batch.header
+            if header.max_timestamp >= timestamp:
+                records = readable_records(batch.data)
+                if records is None:
+                    first = max(header.base_offset, start_offset)
+                    return Record(first, header.max_timestamp, None, None, ())
+                for record in records:
                     if record.timestamp >= timestamp and record.offset >= start_offset:
                         return record
         return None

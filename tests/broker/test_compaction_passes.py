@@ -312,7 +312,15 @@ async def test_damage_is_reported_and_left_for_its_readers(
     with caplog.at_level(logging.ERROR):
         await broker.compaction.run(clock.now_ms())
     assert f"corrupt record batch in {path} at byte 0" in caplog.text
-    assert broker.compaction.counters.failed == 1
+    counters = broker.compaction.counters
+    assert (counters.failed, counters.compacted) == (1, 0)
+    # Nothing would be different the next time; other logs are compacted meanwhile.
+    other = await compacted(broker, "other")
+    size = other.size_bytes
+    await fill(broker, partition)
+    await broker.compaction.run(clock.now_ms())
+    assert (counters.failed, counters.compacted) == (1, 1)
+    assert other.size_bytes < size
     assert partition.log.segments[0].next_offset == partition.log.segments[1].base_offset
     assert (await partition.read(0, 1)).next_offset == 1
 

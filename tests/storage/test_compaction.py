@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support import odd_batches
 from tests.support.apache_kafka import ApacheKafka
 from tests.support.compacting import compact, plan
 from tests.support.one_log import NOW, OneLog
@@ -16,7 +18,9 @@ from tidelog.storage.errors import CorruptBatch, DiskFull
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.record_batch import (
     CONTROL,
+    HEADER_SIZE,
     TRANSACTIONAL,
+    batches,
     decode_records,
     encode_batch,
     read_header,
@@ -397,6 +401,36 @@ def test_damage_ends_a_pass_and_leaves_the_log_as_it_was(make_log: Callable[...,
         compact(one.log, NOW)
     assert caught.value.path == str(one.file(0))
     assert set(one.files()) == names
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        odd_batches.BROKEN_INSIDE["gzip that is cut short"],
+        odd_batches.BROKEN_LATER["bytes after many"],
+        odd_batches.batch(
+            b"".join(odd_batches.record(0, key=odd_batches.sized(b"k%d" % n)) for n in range(3))
+        ),
+    ],
+    ids=["cut short", "bytes after the last record", "records of the same number"],
+)
+def test_what_cannot_be_read_stays_as_it_is_and_the_rest_is_compacted(
+    make_log: Callable[..., OneLog], odd: bytes
+) -> None:
+    one = make_log(segment_bytes=10**6)
+    write(one, (b"k1", b"old"))
+    write(one, (b"b", b"old"))
+    one.log.settings = replace(one.settings, compact=False)
+    one.log.append(bytearray(odd), NOW)
+    one.log.settings = one.settings
+    write(one, (b"k1", b"new"), (b"b", b"new"))
+    seal(one)
+    compact(one.log, NOW)
+    kept = one.file(0).read_bytes()
+    found = [(kept[at : at + header.size], header) for at, header in batches(kept)]
+    assert [header.base_offset for _, header in found] == [2, 2 + read_header(odd).record_count]
+    assert found[0][0][HEADER_SIZE:] == odd[HEADER_SIZE:]
+    assert one.log.find(0, 1, wait=True).next_offset > 2
 
 
 def test_a_full_disk_ends_a_pass_and_leaves_nothing_behind(

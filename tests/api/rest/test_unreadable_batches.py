@@ -24,6 +24,7 @@ from tests.support.odd_batches import (
     BROKEN_INSIDE,
     GZIP,
     NAME,
+    NOW,
     READABLE,
     batch,
     record,
@@ -412,6 +413,46 @@ class TestPages:
         page = f"/v1/topics/{single}/{topic_id}/partitions/0/pages/0"
         assert place(refused(http.get(page))) == (0, 0, 3)
         assert offsets(http.get(page, params=SKIP)) == list(range(3, 1000))
+
+
+class TestByTime:
+    """Where times lie within such a batch nobody knows: its first offset stands for all of it."""
+
+    def list_offsets(self, wire: Wire, topic: str, timestamp: int) -> tuple[int, int]:
+        places = [{"partition_index": 0, "timestamp": timestamp}]
+        asked = [{"name": topic, "partitions": places}]
+        answer = wire.ask("list_offsets", 7, replica_id=-1, topics=asked)
+        (found,) = answer["topics"][0]["partitions"]
+        assert found["error_code"] == 0
+        return found["offset"], found["timestamp"]
+
+    def test_offsets_are_found(
+        self, http: httpx.Client, wire: Wire, single: str, send: Callable[..., None]
+    ) -> None:
+        send(single, BAD, GOOD)
+        assert self.list_offsets(wire, single, NOW + 15) == (0, NOW + 20)
+        assert self.list_offsets(wire, single, NOW + 21) == (-1, -1)
+        assert self.list_offsets(wire, single, -3) == (2, NOW + 20)
+        body = {"topics": [{"name": single, "partitions": [{"partition_index": 0, "offset": 1}]}]}
+        answer = wire.ask("delete_records", 2, timeout_ms=5000, **body)
+        (deleted,) = answer["topics"][0]["partitions"]
+        assert (deleted["error_code"], deleted["low_watermark"]) == (0, 1)
+        assert self.list_offsets(wire, single, NOW) == (1, NOW + 20)
+        at = http.get(path_of(single), params={"offset": f"ts:{NOW + 15}", **SKIP})
+        assert offsets(at) == [3, 4, 5]
+
+    def test_a_group_stands_before_it(
+        self, http: httpx.Client, single: str, send: Callable[..., None]
+    ) -> None:
+        send(single, BAD, GOOD)
+        group = f"/v1/groups/late-{single}"
+        entry = {"topic": single, "partition": 0, "offset": 1}
+        http.put(f"{group}/offsets", json={"offsets": [entry]}).raise_for_status()
+        (lag,) = http.get(group).raise_for_status().json()["lag"]
+        assert lag["lag"] == 5
+        reset = {"to": "timestamp", "value": NOW + 15}
+        done = http.post(f"{group}/offsets:reset", json=reset).raise_for_status().json()
+        assert [change["after"] for change in done["changes"]] == [0]
 
 
 class TestDamage:
