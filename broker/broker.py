@@ -37,7 +37,8 @@ from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
 from tidelog.broker.topic_row import TopicRow
 from tidelog.broker.topic_settings import TopicSettings
 from tidelog.storage.files import Disk, allow_open_files
-from tidelog.storage.log import Cut, Log
+from tidelog.storage.log import Log
+from tidelog.storage.log_state import Cut
 from tidelog.storage.read_cache import ReadCache
 
 _READER_THREADS = 4

@@ -56,6 +56,7 @@ class Housekeeping:
 
     async def run(self, now_ms: int) -> None:
         """One pass over all topics; a partition that fails is reported and does not stop it."""
+        await self._broker.store.find_missing()
         producers_before_ms = now_ms - self._broker.settings["producer.id.expiration.ms"]
         for topic in self._broker.topics():
             for partition in _online(topic):

@@ -27,8 +27,9 @@ from tidelog.storage.file_names import (
     set_aside_directory_name,
 )
 from tidelog.storage.files import Disk, join, reason_of, refused
-from tidelog.storage.log import Log, LogPlace
+from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import LogPlace
 from tidelog.storage.offline_log import OfflineLog
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.recovery import bytes_to_check, create_log, open_log

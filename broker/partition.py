@@ -22,8 +22,9 @@ from tidelog.broker.log_store import LogStore
 from tidelog.broker.waiting import DataWaiter
 from tidelog.storage.errors import OffsetOutOfRange, WritesStopped
 from tidelog.storage.files import Buffer, FileSlice, WritableBuffer, refused
-from tidelog.storage.log import AppendResult, Cut, Log, LogRead
+from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import AppendResult, Cut, LogRead
 from tidelog.storage.producer_state import Producer
 from tidelog.storage.read_cache import LogId, ReadCache
 from tidelog.storage.record_batch import read_header, readable_records

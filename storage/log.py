@@ -11,9 +11,8 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from tidelog.storage import file_names
 from tidelog.storage.append_rules import check_keys, check_timestamps
@@ -27,12 +26,10 @@ from tidelog.storage.errors import (
     WritesStopped,
 )
 from tidelog.storage.file_names import segment_file_name
-from tidelog.storage.files import Buffer, Disk, File, FileSlice, WritableBuffer, join, refused
+from tidelog.storage.files import File, FileSlice, WritableBuffer, join, refused
 from tidelog.storage.flush import Flush
-from tidelog.storage.leader_epochs import LeaderEpochs
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.producer_state import ProducerState
+from tidelog.storage.log_state import AppendResult, LogPlace, LogRead, LogState
 from tidelog.storage.record import Record
 from tidelog.storage.record_batch import (
     BatchHeader,
@@ -54,60 +51,6 @@ T = TypeVar("T")
 
 _BASE_OFFSET = attrgetter("base_offset")
 _MAX_TIMESTAMP = attrgetter("max_timestamp")
-
-
-class AppendResult(NamedTuple):
-    """Offsets of what was appended, or of the first time when it is a duplicate."""
-
-    base_offset: int
-    last_offset: int
-    log_append_time_ms: int
-    start_offset: int
-    duplicate: bool
-
-
-class LogRead(NamedTuple):
-    """Contiguous whole batches; the first may begin before the offset that was asked for."""
-
-    data: Buffer
-    next_offset: int
-
-
-class Cut(NamedTuple):
-    """Bytes that recovery took out of a log; ``damage`` when whole batches followed them."""
-
-    path: str
-    position: int
-    bytes: int
-    kept_as: str
-    damage: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LogPlace:
-    """Where a log lives: its directory and the partition it belongs to."""
-
-    disk: Disk
-    directory: str
-    topic: str
-    partition: int
-    opened: OpenSegments
-
-
-@dataclass(frozen=True, slots=True)
-class LogState:
-    """What recovery found; ``segments`` are oldest first and at least one.
-
-    ``snapshots`` are the offsets of producer snapshots, oldest first and at least one.
-    """
-
-    segments: list[Segment]
-    start_offset: int
-    flushed_offset: int
-    epochs: LeaderEpochs
-    producers: ProducerState
-    snapshots: list[int] = field(default_factory=lambda: [0])
-    cuts: list[Cut] = field(default_factory=list)
 
 
 class Log:

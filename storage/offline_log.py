@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from tidelog.storage.errors import DiskFailed, WritesStopped
 from tidelog.storage.leader_epochs import LeaderEpochs
-from tidelog.storage.log import Log, LogPlace, LogState
+from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import LogPlace, LogState
 from tidelog.storage.producer_state import ProducerState
 from tidelog.storage.recovery import LastKnown
 from tidelog.storage.segment import Segment, SegmentEnd, SegmentInfo, Stretch

@@ -19,8 +19,9 @@ from tidelog.storage.errors import CorruptBatch, DiskFull
 from tidelog.storage.file_names import parse_segment_file_name, segment_file_name
 from tidelog.storage.files import Disk, File, join, reason_of
 from tidelog.storage.leader_epochs import LeaderEpochs
-from tidelog.storage.log import Cut, Log, LogPlace, LogState
+from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import Cut, LogPlace, LogState
 from tidelog.storage.partition_metadata import encode_partition_metadata
 from tidelog.storage.producer_state import ProducerState
 from tidelog.storage.recovery_watch import RecoveryWatch

@@ -78,11 +78,17 @@ def assign_partitions(
     if keyed is not None:
         keyless = keyed.producing.producer_id % count
     elif any(record[1] is None and n not in named for n, record in enumerate(records)):
-        keyless = sticky.partition(count)
+        keyless = _writable(topic, sticky.partition(count))
     chosen = partitions_for_keys([record[1] for record in records], count, keyless)
     for n, partition in named.items():
         chosen[n] = partition
     return chosen
+
+
+def _writable(topic: Topic, index: int) -> int:
+    """The partition at ``index`` or, where it takes no writes, the next that does."""
+    following = topic.partitions[index:] + topic.partitions[:index]
+    return next((one.index for one in following if one.writes_stopped is None), index)
 
 
 class _Batches(NamedTuple):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import resource
 import shutil
+import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -296,6 +300,116 @@ def test_records_that_nobody_would_see_again_are_not_acknowledged(
         answer = http.post("/v1/topics/t/records", json={"records": [{"value": 1}]})
         assert (answer.status_code, code(answer)) == (503, "writes_stopped")
         assert http.get("/health/ready").status_code == 503
+
+
+@pytest.fixture
+def few_files(start_broker: Callable[..., BrokerProcess]) -> BrokerProcess:
+    """A broker that may open a few files more than it has open now."""
+    broker = start_broker("--set", "log.segment.bytes=1048576")
+    with broker.client() as http:
+        http.post("/v1/topics", json={"name": "t"}).raise_for_status()
+        http.post("/v1/topics/t/records", json={"records": [{"value": 1}]}).raise_for_status()
+        http.get("/health/ready").raise_for_status()
+    limit = len(os.listdir(f"/proc/{broker.process.pid}/fd")) + 30
+    resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    return broker
+
+
+@pytest.mark.parametrize("door", ["url", "kafka"])
+def test_more_connections_than_files_may_be_open(few_files: BrokerProcess, door: str) -> None:
+    """Who comes too late is turned away; who is there goes on, as far as it needs no file."""
+    broker = few_files
+    host, port = getattr(broker, door).removeprefix("http://").split(":")
+    large = {"records": [{"value": LARGE}]}
+    with broker.client() as http, ExitStack() as connections:
+        http.get("/health/live").raise_for_status()
+        turned_away = 0
+        while turned_away < 20:
+            connection = connections.enter_context(socket.create_connection((host, int(port))))
+            connection.setblocking(False)
+            http.get("/health/live").raise_for_status()
+            turned_away += is_closed(connection)
+        answers = [http.post("/v1/topics/t/records", json=large) for _ in range(3)]
+        assert answers[0].status_code == 200
+        assert [code(one) for one in answers[1:]] == ["too_many_open_files"] * 2
+        created = http.post("/v1/topics", json={"name": "new"})
+        assert (created.status_code, code(created)) == (503, "too_many_open_files")
+        before = cpu_ticks(broker)
+        http.get("/v1/topics/t/partitions/0/records?offset=latest&wait_ms=1000").raise_for_status()
+        assert cpu_ticks(broker) - before < os.sysconf("SC_CLK_TCK") / 2
+        connections.close()
+        until_closed(broker)
+        for _ in range(3):
+            http.post("/v1/topics/t/records", json=large).raise_for_status()
+        http.post("/v1/topics", json={"name": "new"}).raise_for_status()
+        answer = http.get("/health/ready")
+        assert (answer.status_code, answer.json()["broken"]) == (200, [])
+    Wire(broker.kafka).close()
+    broker.stop()
+    assert "Traceback" not in broker.stderr
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def cpu_ticks(broker: BrokerProcess) -> int:
+    status = Path(f"/proc/{broker.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(status[11]) + int(status[12])
+
+
+def until_closed(broker: BrokerProcess) -> None:
+    """Return when the broker has noticed that the connections are gone."""
+    descriptors = f"/proc/{broker.process.pid}/fd"
+    limit = resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE)[0]
+    while len(os.listdir(descriptors)) > limit - 25:
+        pass
+
+
+async def test_records_without_a_key_go_where_they_can(tmp_path: Path, disk: RefusingDisk) -> None:
+    config = load_config({"data_dir": str(tmp_path / "data")}, {})
+    broker = await Broker.open(config.data_dir, config.broker, disk=disk)
+    await broker.create_topic("t", 3)
+    await broker.close()
+    with disk.refusing("sizes", "*/t-1", errno.EIO):
+        broker = await Broker.open(config.data_dir, config.broker, disk=disk)
+    context = RestContext(broker, Coordinator(broker), config)
+    transport = httpx.ASGITransport(Door(context))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        for value in range(12):
+            record = {"records": [{"value": value}]}
+            (await http.post("/v1/topics/t/records", json=record)).raise_for_status()
+        named = {"records": [{"value": 1, "partition": 1}]}
+        for answer in (
+            await http.post("/v1/topics/t/records", json=named),
+            await http.get("/v1/topics/t/partitions/1/records"),
+            await http.get("/v1/topics/t/records"),
+            await http.get("/v1/topics/t/offsets"),
+            await http.delete("/v1/topics/t/partitions/1/records?before_offset=0"),
+        ):
+            assert (answer.status_code, code(answer)) == (503, "partition_offline")
+            assert answer.json()["error"]["details"]["partition"] == 1
+        shown = (await http.get("/v1/topics/t")).json()
+        assert [one["offline"] for one in shown["partitions"]] == [False, True, False]
+        assert sum(one["end_offset"] for one in shown["partitions"]) == 12
+        site = Site(broker, context.coordinator, http)
+        described = await site.kafka("metadata", 9, topics=[{"name": "t"}])
+        [topic] = described["topics"]
+        told = {
+            one["partition_index"]: (one["error_code"], one["leader_id"], one["offline_replicas"])
+            for one in topic["partitions"]
+        }
+        assert told == {0: (0, 1, []), 1: (5, -1, [1]), 2: (0, 1, [])}
+        offset = {"partition_index": 1, "timestamp": -1}
+        asked = [{"name": "t", "partitions": [offset]}]
+        listed = await site.kafka("list_offsets", 5, replica_id=-1, topics=asked)
+        assert listed["topics"][0]["partitions"][0]["error_code"] == KAFKA_STORAGE_ERROR
+    await broker.close()
 
 
 async def test_groups_whose_records_cannot_be_read_are_told(

@@ -10,8 +10,9 @@ import pytest
 from tidelog.broker.group_commit import GroupCommit
 from tidelog.storage.errors import WritesStopped
 from tidelog.storage.files import Disk, File
-from tidelog.storage.log import Log, LogPlace
+from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import LogPlace
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.record_batch import encode_batch
 from tidelog.storage.recovery import create_log

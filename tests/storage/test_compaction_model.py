@@ -20,8 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.support.compacting import CuttingDisk, PowerCut, compact
 from tests.support.segment_files import check_indexes, walk_log
-from tidelog.storage.log import Log, LogPlace
+from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import LogPlace
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.record import Record
 from tidelog.storage.record_batch import batches, decode_records, encode_batch

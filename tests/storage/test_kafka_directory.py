@@ -20,8 +20,9 @@ from tidelog.storage.checkpoints import decode_checkpoint
 from tidelog.storage.data_directory import DataDirectory
 from tidelog.storage.files import Disk
 from tidelog.storage.leader_epochs import LeaderEpochs
-from tidelog.storage.log import Log, LogPlace
+from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import LogPlace
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.producer_state import ProducerState
 from tidelog.storage.record import Record

@@ -31,8 +31,8 @@ from tidelog.storage.errors import (
     WritesStopped,
 )
 from tidelog.storage.flush import Flush
-from tidelog.storage.log import LogPlace
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import LogPlace
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.record_batch import encode_batch
 from tidelog.storage.recovery import LastKnown, acknowledge_damage, create_log, open_log

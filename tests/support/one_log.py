@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.faulty_disk import FaultyDisk
-from tidelog.storage.log import AppendResult, Log, LogPlace
+from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
+from tidelog.storage.log_state import AppendResult, LogPlace
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.record import Record
 from tidelog.storage.record_batch import batches, decode_records, encode_batch
