@@ -164,7 +164,7 @@ class TestConsume:
         [
             (("-p", "9"), 1, "has no partition 9"),
             (("-o", "soon"), 1, "offset 'soon' is not a number"),
-            (("-o", "\udcff"), 1, "is not a number"),
+            (("-o", "\udcff"), 1, "is not text in UTF-8"),
             (("--format", "xml"), 2, "expected text, ndjson or raw"),
             (("--group", "g", "-p", "1"), 2, "a group decides on partitions"),
             (("--group", "g", "-o", "5"), 2, "a group decides on partitions"),
