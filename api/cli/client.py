@@ -121,9 +121,7 @@ class Client:
                 return entries
             query["page_token"] = answer["next_page_token"]
 
-    def lines(
-        self, path: str, query: dict[str, Any], accept: str = "application/x-ndjson"
-    ) -> Iterator[bytes]:
+    def lines(self, path: str, query: dict[str, Any], accept: str) -> Iterator[bytes]:
         """The lines of a streamed answer, as they come."""
         connection = self._connect()
         connection.sock.settimeout(None)
@@ -131,7 +129,7 @@ class Client:
             connection.request("GET", self._target(path, query), None, {"Accept": accept})
             response = connection.getresponse()
             if response.status >= 300:
-                raise _refused(response.status, response.read())
+                raise refused(response.status, response.read())
             yield from _lines(response)
         except _BROKEN as error:
             raise self._no_answer(error, sent=True) from error
@@ -163,7 +161,7 @@ class Client:
             if self._idle is None:
                 connection.close()
         if response.status >= 300:
-            raise _refused(response.status, content)
+            raise refused(response.status, content)
         return content
 
     def _take_idle(self) -> http.client.HTTPConnection | None:
@@ -256,7 +254,8 @@ def _is_dropped(connection: http.client.HTTPConnection) -> bool:
     return bool(poll.poll(0))
 
 
-def _refused(status: int, content: bytes) -> Refused:
+def refused(status: int, content: bytes) -> Refused:
+    """The error that an answer, or a line of it, tells."""
     try:
         error = json.loads(content)["error"]
         code, message, details = error["code"], error["message"], error["details"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli.client import Client, CommandFailed, path_of, refused
 from tidelog.api.cli.group_member import GroupMember
 from tidelog.api.cli.printer import Printer, Shown
 
@@ -16,6 +16,8 @@ _WAIT_MS = 30_000
 _SETTLE_MS = 1000
 """How long a member waits at a time for a rebalance to be over."""
 _AS_TEXT = {"value": "text"}
+_DATA = b"data: "
+"""Of an event, in a stream of them."""
 
 
 class _Page(msgspec.Struct):
@@ -97,25 +99,25 @@ class Reading:
         """All partitions merged; ``query`` bounds them in time and says how fast."""
         path = f"{self._path}/records"
         query = {**query, **_AS_TEXT}
-        if not self._follow:
-            if self._left < sys.maxsize:
-                query["max_records"] = self._left
-            at_once = query["speed"] is not None or sys.stdout.isatty()
-            for line in self._client.lines(path, query):
-                self._printer.show([self._record(line)], at_once=at_once)
-            return
-        for line in self._client.lines(path, query, "text/event-stream"):
-            if line.startswith(b"data: "):
-                self._printer.show([self._record(line[6:])])
-                self._left -= 1
-                if not self._left:
-                    return
+        accept = "text/event-stream" if self._follow else "application/x-ndjson"
+        records = self._client.lines(path, query, accept)
+        if self._follow:
+            records = (line[len(_DATA) :] for line in records if line.startswith(_DATA))
+        at_once = self._follow or query["speed"] is not None or sys.stdout.isatty()
+        for record in records:
+            self._printer.show([self._record(record)], at_once=at_once)
+            self._left -= 1
+            if not self._left:
+                return
 
     def _record(self, line: bytes) -> Shown:
+        """Raises CommandFailed for what is none, as the last line of a stream that broke may be."""
         try:
             record = _decode_record(line)
         except msgspec.MsgspecError as error:
             raise self._client.foreign_answer() from error
+        if "error" in record:
+            raise refused(200, line)
         if "offset" not in record:
             raise self._client.foreign_answer()
         return record

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from tests.support.broker_process import BrokerProcess, environment
+from tests.support.command_line import tidelog_here
+from tests.support.foreign_server import ForeignServer
 from tests.support.written_topics import WrittenTopics
 
 TIDELOG = (sys.executable, "-P", "-m", "tidelog.api.cli")
@@ -76,6 +78,33 @@ def test_an_interrupt(consume: list[str], http: httpx.Client, topic: str) -> Non
     assert process.returncode == 130
     if "--group" in consume:
         assert members(http, topic) == []
+
+
+def test_a_topic_that_is_deleted(http: httpx.Client, broker: BrokerProcess, topic: str) -> None:
+    process = subprocess.Popen(
+        [*TIDELOG, "replay", topic, "--follow", "--server", broker.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    for n in range(100):
+        assert process.stdout.readline() == b"\t%0*d\n" % (1000, n)
+    http.delete(f"/v1/topics/{topic}").raise_for_status()
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (1, b"")
+    assert stderr.startswith(f"tidelog: there is no topic '{topic}'".encode())
+
+
+@pytest.mark.parametrize("flags", [("-n", "2"), ("-n", "2", "--follow")])
+def test_a_stream_that_ends_with_an_error(flags: tuple[str, ...]) -> None:
+    """What came before it is printed."""
+    record = b'{"partition":0,"offset":0,"timestamp":5,"key":"k","value_text":"v","headers":{}}'
+    error = b'{"error":{"code":"corrupt_batch","message":"offset 7 is damaged","details":{}}}'
+    stream = b"data: %b\n\nevent: error\ndata: %b\n\n" if "--follow" in flags else b"%b\n%b\n"
+    with ForeignServer(b"HTTP/1.1 200 OK\r\n\r\n" + stream % (record, error)) as server:
+        ended = tidelog_here("replay", "t", *flags, "--server", server.url)
+    assert ended == (1, b"k\tv\n", "tidelog: offset 7 is damaged\n")
 
 
 def test_letters_that_the_locale_does_not_have(
