@@ -163,10 +163,10 @@ class Groups:
         return self._groups.get(name)
 
     def existing(self, name: str) -> AnyGroup:
-        """Raises UnknownGroup; a group that only has offsets is one without members."""
+        """Raises UnknownGroup; a group that only has, or had, offsets is one without members."""
         group = self._groups.get(name)
         if group is None:
-            if not self.offsets.committed(name):
+            if name not in self.offsets:
                 raise UnknownGroup(name)
             group = Group(name, self.settings)
         return group
@@ -266,6 +266,8 @@ class Groups:
 
     def _apply_classic(self, record: GroupRecord) -> None:
         group = self._groups.get(record.group)
+        if record.value is None:
+            self.offsets.drop(record.group)
         if self.loading:
             if record.value is None:
                 self._restored.pop(record.group, None)
@@ -281,6 +283,7 @@ class Groups:
     def _apply_new(self, record: ConsumerGroupRecord) -> None:
         group = self._groups.get(record.group)
         if isinstance(record, GroupEpochRecord) and record.value is None:
+            self.offsets.drop(record.group)
             if isinstance(group, ConsumerGroup):
                 self._forget(record.group)
             return

@@ -24,8 +24,11 @@ class OffsetStore:
         return sum(map(len, self._groups.values()))
 
     def groups(self) -> Iterable[str]:
-        """Groups that have committed something."""
+        """Groups that have committed something; if it is gone, they live until ``drop``."""
         return self._groups.keys()
+
+    def __contains__(self, group: str) -> bool:
+        return group in self._groups
 
     def committed(self, group: str) -> Mapping[TopicPartition, CommittedOffset]:
         return self._groups.get(group, {})
@@ -35,11 +38,12 @@ class OffsetStore:
         if record.value is not None:
             self._groups.setdefault(record.group, {})[place] = record.value
             return
-        offsets = self._groups.get(record.group)
-        if offsets is not None:
-            offsets.pop(place, None)
-            if not offsets:
-                del self._groups[record.group]
+        self._groups.get(record.group, {}).pop(place, None)
+
+    def drop(self, group: str) -> None:
+        """Forget a group that has nothing committed, as its tombstone asks."""
+        if not self._groups.get(group, True):
+            del self._groups[group]
 
 
 def commit(

@@ -394,6 +394,28 @@ class TestDeleting:
         with pytest.raises(UnknownGroup):
             await site.coordinator.delete_offsets("nobody", "t")
 
+    async def test_a_group_without_offsets_is_empty_until_it_expires(self, site: Site) -> None:
+        await site.topic("t")
+        for group in ("deleted", "expired"):
+            await site.commit(group, "t", 1)
+            await site.coordinator.delete_offsets(group, "t")
+        assert [one.state for one in site.coordinator.groups()] == ["Empty", "Empty"]
+        await site.restart()
+        assert site.coordinator.describe("deleted").state == "Empty"
+        await site.coordinator.delete_offsets("deleted", "t")
+        await site.coordinator.delete("deleted")
+        with pytest.raises(UnknownGroup):
+            site.coordinator.describe("deleted")
+        assert [one.group for one in site.coordinator.groups()] == ["expired"]
+        await site.commit("expired", "t", 1)
+        await site.coordinator.expire_offsets()
+        assert site.offsets("expired") == {("t", 0): 1}
+        await site.coordinator.delete_offsets("expired", "t")
+        await site.coordinator.expire_offsets()
+        for _ in range(2):
+            assert site.coordinator.groups() == []
+            await site.restart()
+
     async def test_not_of_a_topic_that_members_read(self, site: Site) -> None:
         await site.topic("t")
         await site.topic("u")

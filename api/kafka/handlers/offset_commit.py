@@ -21,27 +21,29 @@ _ILLEGAL_GENERATION, _UNSUPPORTED_VERSION = 22, 35
 
 
 async def handle(call: Call, request: Any) -> Values:
-    """One answer for each partition; one error for all where the member is refused."""
+    """One answer for each partition: its own error where it is not there, else the group's."""
     offsets: dict[tuple[str, int], OffsetAndMetadata] = {}
     codes: dict[tuple[int, int], int] = {}
-    names: dict[int, str] = {}
+    places: dict[tuple[int, int], tuple[str, int]] = {}
     for number, topic in enumerate(request.topics):
-        try:
-            names[number] = getattr(topic, "name", None) or topic_of(call, topic).name
-        except BrokerError as error:
-            code = code_of(error)
-            codes.update({(number, entry.partition_index): code for entry in topic.partitions})
-            continue
         for entry in topic.partitions:
-            offsets[names[number], entry.partition_index] = OffsetAndMetadata(
+            index = entry.partition_index
+            try:
+                found = topic_of(call, topic)
+                found.check_index(index)
+            except BrokerError as error:
+                codes[number, index] = code_of(error)
+                continue
+            places[number, index] = found.name, index
+            offsets[found.name, index] = OffsetAndMetadata(
                 entry.committed_offset,
                 getattr(entry, "committed_leader_epoch", -1),
                 entry.committed_metadata or "",
             )
-    failed = await _commit(call, request, offsets)
-    for number, name in names.items():
-        for entry in request.topics[number].partitions:
-            codes[number, entry.partition_index] = failed.get((name, entry.partition_index), 0)
+    # Where no partition is left the group is not asked: a client that hears the group's error for
+    # a topic that is gone forgets its member id, and never leaves.
+    failed = await _commit(call, request, offsets) if offsets else {}
+    codes.update({key: failed.get(place, 0) for key, place in places.items()})
     return {
         "topics": [
             {
