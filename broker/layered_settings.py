@@ -88,16 +88,14 @@ class LayeredSettings(Mapping[str, Any]):
             for name, _ in setting.broker_synonyms
             if (text := self._broker.overrides.get(name)) is not None
         ]
-        if setting.broker_synonyms:
-            name, factor = setting.broker_synonyms[-1]
-            default = setting.default or ""
-            found.append((name, _unscaled(default, factor), "default"))
+        told_as = setting.told_as
+        if len(setting.broker_synonyms) == 1:
+            # Of several none has the default: in Kafka the strongest is not set.
+            told_as = setting.broker_synonyms[0][0]
+        if told_as is not None:
+            found.append((told_as, setting.default or "", "default"))
         return tuple(found)
 
 
 def _scaled(text: str, factor: int) -> str:
     return text if factor == 1 or text == "-1" else str(int(text) * factor)
-
-
-def _unscaled(text: str, factor: int) -> str:
-    return text if factor == 1 else str(int(text) // factor)

@@ -26,7 +26,8 @@ class Setting:
 
     ``default`` None means that it is not set. ``broker_synonyms`` are the broker settings that a
     topic setting falls back to, strongest first, each with the factor that turns its unit into
-    this one's.
+    this one's. ``told_as`` is the broker setting by whose name Kafka tells the default, where
+    there is none to fall back to here.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     read_only: bool = False
     broker_synonyms: tuple[tuple[str, int], ...] = ()
+    told_as: str | None = None
 
     def parse(self, text: str) -> Value:
         """The value of ``text``. Raises InvalidSetting, which names the bound."""

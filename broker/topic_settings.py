@@ -30,9 +30,10 @@ def _setting(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     falls_back_to: str | tuple[tuple[str, int], ...] = (),
+    told_as: str | None = None,
 ) -> Setting:
     synonyms = ((falls_back_to, 1),) if isinstance(falls_back_to, str) else falls_back_to
-    return Setting(name, kind, default, text, low, high, choices, False, synonyms)
+    return Setting(name, kind, default, text, low, high, choices, False, synonyms, told_as)
 
 
 TOPIC_SETTINGS = table(
@@ -53,9 +54,33 @@ TOPIC_SETTINGS = table(
             choices=("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"),
             falls_back_to="compression.type",
         ),
-        _setting("compression.gzip.level", "int", "-1", _NO_EFFECT, -1, high=9),
-        _setting("compression.lz4.level", "int", "9", _NO_EFFECT, 1, high=17),
-        _setting("compression.zstd.level", "int", "3", _NO_EFFECT, -131_072, high=22),
+        _setting(
+            "compression.gzip.level",
+            "int",
+            "-1",
+            _NO_EFFECT,
+            -1,
+            high=9,
+            told_as="compression.gzip.level",
+        ),
+        _setting(
+            "compression.lz4.level",
+            "int",
+            "9",
+            _NO_EFFECT,
+            1,
+            high=17,
+            told_as="compression.lz4.level",
+        ),
+        _setting(
+            "compression.zstd.level",
+            "int",
+            "3",
+            _NO_EFFECT,
+            -131_072,
+            high=22,
+            told_as="compression.zstd.level",
+        ),
         _setting(
             "delete.retention.ms",
             "long",
@@ -72,7 +97,14 @@ TOPIC_SETTINGS = table(
             0,
             falls_back_to="log.segment.delete.delay.ms",
         ),
-        _setting("flush.messages", "long", str(_LONG_MAX), _NO_EFFECT, 1),
+        _setting(
+            "flush.messages",
+            "long",
+            str(_LONG_MAX),
+            _NO_EFFECT,
+            1,
+            told_as="log.flush.interval.messages",
+        ),
         _setting("flush.ms", "long", str(_LONG_MAX), _NO_EFFECT, 0),
         _setting("follower.replication.throttled.replicas", "list", "", _NO_EFFECT),
         _setting(
@@ -84,8 +116,17 @@ TOPIC_SETTINGS = table(
             falls_back_to="log.index.interval.bytes",
         ),
         _setting("leader.replication.throttled.replicas", "list", "", _NO_EFFECT),
-        _setting("local.retention.bytes", "long", "-2", _NO_EFFECT, -2),
-        _setting("local.retention.ms", "long", "-2", _NO_EFFECT, -2),
+        _setting(
+            "local.retention.bytes",
+            "long",
+            "-2",
+            _NO_EFFECT,
+            -2,
+            told_as="log.local.retention.bytes",
+        ),
+        _setting(
+            "local.retention.ms", "long", "-2", _NO_EFFECT, -2, told_as="log.local.retention.ms"
+        ),
         _setting(
             "max.compaction.lag.ms",
             "long",
@@ -143,8 +184,8 @@ TOPIC_SETTINGS = table(
             0,
             falls_back_to="log.cleaner.min.compaction.lag.ms",
         ),
-        _setting("min.insync.replicas", "int", "1", _NO_EFFECT, 1),
-        _setting("preallocate", "boolean", "false", _NO_EFFECT),
+        _setting("min.insync.replicas", "int", "1", _NO_EFFECT, 1, told_as="min.insync.replicas"),
+        _setting("preallocate", "boolean", "false", _NO_EFFECT, told_as="log.preallocate"),
         _setting("remote.log.copy.disable", "boolean", "false", _NO_EFFECT),
         _setting("remote.log.delete.on.disable", "boolean", "false", _NO_EFFECT),
         _setting(
@@ -202,7 +243,14 @@ TOPIC_SETTINGS = table(
             1024 * 1024,
             falls_back_to="log.segment.bytes",
         ),
-        _setting("segment.index.bytes", "int", "10485760", _NO_EFFECT, 4),
+        _setting(
+            "segment.index.bytes",
+            "int",
+            "10485760",
+            _NO_EFFECT,
+            4,
+            told_as="log.index.size.max.bytes",
+        ),
         _setting("segment.jitter.ms", "long", "0", _NO_EFFECT, 0),
         _setting(
             "segment.ms",
@@ -212,7 +260,13 @@ TOPIC_SETTINGS = table(
             1,
             falls_back_to=(("log.roll.ms", 1), ("log.roll.hours", _HOUR_MS)),
         ),
-        _setting("unclean.leader.election.enable", "boolean", "false", _NO_EFFECT),
+        _setting(
+            "unclean.leader.election.enable",
+            "boolean",
+            "false",
+            _NO_EFFECT,
+            told_as="unclean.leader.election.enable",
+        ),
     )
 )
 

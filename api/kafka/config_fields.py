@@ -13,7 +13,9 @@ from tidelog.broker.settings import Setting
 TOPIC_RESOURCE, BROKER_RESOURCE, GROUP_RESOURCE = 2, 4, 32
 DELETE_OPERATION = 1
 _CHANGEABLE = (TOPIC_RESOURCE, GROUP_RESOURCE)
-TOPIC, DYNAMIC_BROKER, STATIC_BROKER, DEFAULT, GROUP = 1, 2, 4, 5, 8
+TOPIC, DYNAMIC_BROKER, _ALL_BROKERS, STATIC_BROKER, DEFAULT, GROUP = 1, 2, 3, 4, 5, 8
+_OF_ALL_BROKERS = ("min.insync.replicas",)
+"""With eligible leader replicas Apache Kafka keeps a value of these for the whole cluster."""
 _SOURCES = {"broker": STATIC_BROKER, "default": DEFAULT, "dynamic": DYNAMIC_BROKER}
 _TYPES = {"boolean": 1, "string": 2, "int": 3, "long": 5, "double": 6, "list": 7}
 
@@ -46,10 +48,28 @@ def config_fields(value: SettingValue, own: int = TOPIC) -> dict[str, Any]:
         {"name": name, "value": text, "source": number(source)}
         for name, text, source in value.synonyms
     ]
-    return {
-        **_fields(value.setting, value.value, number(value.source), read_only=False),
-        "synonyms": synonyms,
-    }
+    fields = _fields(value.setting, value.value, number(value.source), read_only=False)
+    return _with_cluster({**fields, "synonyms": synonyms})
+
+
+def _with_cluster(fields: dict[str, Any]) -> dict[str, Any]:
+    """A setting that has a value for all brokers tells it, above the default."""
+    if fields["name"] not in _OF_ALL_BROKERS:
+        return fields
+    *above, default = fields["synonyms"]
+    synonyms = [*above, {**default, "source": _ALL_BROKERS}, default]
+    return {**fields, "config_source": synonyms[0]["source"], "synonyms": synonyms}
+
+
+def cluster_configs() -> list[dict[str, Any]]:
+    """What is set for all brokers while they run."""
+    configs = []
+    for name in _OF_ALL_BROKERS:
+        setting = BROKER_SETTINGS[name]
+        synonym = {"name": name, "value": setting.default, "source": _ALL_BROKERS}
+        fields = _fields(setting, setting.default, _ALL_BROKERS, read_only=True)
+        configs.append({**fields, "synonyms": [synonym]})
+    return configs
 
 
 def broker_configs(call: Call) -> list[dict[str, Any]]:
@@ -76,7 +96,8 @@ def _broker_config(one: BrokerSettingValue, in_use: str | None) -> dict[str, Any
     default = BROKER_SETTINGS[one.name].default
     if source != DEFAULT and default is not None:
         synonyms.append({"name": one.name, "value": default, "source": DEFAULT})
-    return {**_fields(one.setting, value, source, read_only=True), "synonyms": synonyms}
+    fields = _fields(one.setting, value, source, read_only=True)
+    return _with_cluster({**fields, "synonyms": synonyms})
 
 
 def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
@@ -90,8 +111,8 @@ def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
             reason = "the resource stands twice in the request"
         elif one.resource_type not in _CHANGEABLE and not _resets_broker(one):
             reason = "only settings of topics and groups can be changed while the broker runs"
-        elif one.resource_type == GROUP_RESOURCE and not one.resource_name:
-            reason = "a group has a name"
+        elif one.resource_type in _CHANGEABLE and not one.resource_name:
+            reason = "a topic or group has a name"
         elif len({config.name for config in one.configs}) < len(one.configs):
             reason = "a setting stands twice in the request"
         elif any(_lacks_value(config) for config in one.configs):

@@ -45,19 +45,22 @@ def describe_fields(
 
 @versions("describe_configs")
 def test_settings_of_a_topic(both: BothBrokers, version: int) -> None:
-    """Names, values, sources, types, documentation: all but where we differ, see below."""
-    topic = both.create_topic(unused_name(), 1, retention_ms="1000", cleanup_policy="compact")
-    details = {"include_documentation": True} if version >= 3 else {}
+    """Names, values, sources, synonyms, types, documentation."""
+    settings = {"retention_ms": "1000", "cleanup_policy": "compact", "min_insync_replicas": "1"}
+    topic = both.create_topic(unused_name(), 1, **settings)
+    details = {"include_synonyms": True}
+    if version >= 3:
+        details["include_documentation"] = True
     ours, theirs = map(
         described,
         both.ask("describe_configs", version, **describe_fields(_TOPIC, topic, **details)),
     )
     assert set(ours) - set(theirs) == _ONLY_OURS
-    # With eligible leader replicas their cluster has a value for all brokers.
-    assert theirs["min.insync.replicas"].pop("config_source") == 3
-    assert ours["min.insync.replicas"].pop("config_source") == 5
     for name, config in theirs.items():
         assert ours[name] == config
+    plain = both.create_topic(unused_name())
+    synonyms = describe_fields(_TOPIC, plain, sorted(theirs), include_synonyms=True)
+    both.same("describe_configs", version, **synonyms)
     for keys in (["retention.ms"], ["no.such.setting"]):
         both.same("describe_configs", version, **describe_fields(_TOPIC, topic, keys))
     for name in ("no-such-topic", "a b", ""):
@@ -84,6 +87,12 @@ def test_settings_of_the_broker(both: BothBrokers) -> None:
     }
     assert different == set(_BROKER_DIFFERENT)
     assert all(one[name]["documentation"] == "a text" for one in (ours, theirs) for name in shared)
+    assert ours["min.insync.replicas"]["synonyms"] == theirs["min.insync.replicas"]["synonyms"]
+    of_all = describe_fields(_BROKER, "", include_synonyms=True)
+    ours, theirs = map(described, both.ask("describe_configs", 4, **of_all))
+    for one in (*ours.values(), *theirs.values()):
+        one.pop("read_only")  # see below
+    assert ours == theirs != {}
 
 
 def _default(config: Message) -> str | None:

@@ -10,6 +10,7 @@ from tidelog.api.kafka.config_fields import (
     GROUP_RESOURCE,
     TOPIC_RESOURCE,
     broker_configs,
+    cluster_configs,
     config_fields,
 )
 from tidelog.api.kafka.encoding import Values
@@ -37,7 +38,7 @@ def handle(call: Call, request: Any) -> Values:
 
 def _describe(call: Call, resource: Any) -> dict[str, Any]:
     name, kind = resource.resource_name, resource.resource_type
-    answer = {"resource_type": kind, "resource_name": name, "error_message": None}
+    answer = {"resource_type": kind, "resource_name": name}
     wanted = set(resource.configuration_keys or ())
     if kind == TOPIC_RESOURCE:
         try:
@@ -46,12 +47,14 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
         except Exception as error:
             return {**answer, "error_code": code_of(error), "error_message": str(error)}
         configs = [config_fields(value) for value in values]
-    elif kind == BROKER_RESOURCE:
-        if name not in ("", str(call.broker.node_id)):
-            message = f"the broker is {call.broker.node_id}, not {name}"
+    elif kind in (BROKER_RESOURCE, _BROKER_LOGGER):
+        if name != str(call.broker.node_id) and (name or kind == _BROKER_LOGGER):
+            message = f"the broker is {call.broker.node_id}, not {name!r}"
             return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
-        # The empty name asks for what was set for all brokers while they run: nothing.
-        configs = broker_configs(call) if name else []
+        configs = []
+        if kind == BROKER_RESOURCE:
+            # The empty name asks for what was set for all brokers.
+            configs = broker_configs(call) if name else cluster_configs()
     elif kind == GROUP_RESOURCE:
         if not name:
             message = "a group has a name"
@@ -61,10 +64,10 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
         except Exception as error:
             return {**answer, "error_code": code_of(error), "error_message": str(error)}
         configs = [config_fields(value, GROUP) for value in values]
-    elif kind in (_BROKER_LOGGER, _CLIENT_METRICS):
+    elif kind == _CLIENT_METRICS:
         configs = []
     else:
         message = f"resources of type {kind} have no settings"
         return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
     chosen = [config for config in configs if not wanted or config["name"] in wanted]
-    return {**answer, "error_code": 0, "configs": chosen}
+    return {**answer, "error_code": 0, "error_message": "", "configs": chosen}
