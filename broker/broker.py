@@ -8,6 +8,7 @@ after the catalog's row is marked; a start finishes what an interruption left.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -213,17 +214,15 @@ class Broker:
             raise InternalTopic(topic.name)
         return topic
 
-    async def get_or_create_topic(self, name: str) -> Topic:
-        """Creates the topic where ``auto.create.topics.enable`` allows, else UnknownTopic."""
-        topic = self._topics.get(name)
-        if topic is not None:
-            return topic
+    async def auto_create_topic(self, name: str) -> None:
+        """Make a topic that is asked for, where ``auto.create.topics.enable`` allows.
+
+        Raises InvalidTopicName, DiskFull.
+        """
         if name in INTERNAL_TOPICS or not self.settings["auto.create.topics.enable"]:
-            raise UnknownTopic(name)
-        try:
-            return await self.create_topic(name)
-        except TopicExists:
-            return self.topic(name)
+            return
+        with contextlib.suppress(TopicExists):
+            await self.create_topic(name)
 
     async def create_topic(
         self,

@@ -60,8 +60,8 @@ async def consume(partition: Partition, offset: int = 0) -> list[Record]:
 async def test_the_topic_of_committed_offsets_is_the_brokers_own(broker: Broker) -> None:
     with pytest.raises(InternalTopic):
         await broker.create_topic("__consumer_offsets")
-    with pytest.raises(UnknownTopic):
-        await broker.get_or_create_topic("__consumer_offsets")
+    await broker.auto_create_topic("__consumer_offsets")
+    assert broker.topics() == []
     topic = await broker.create_topic("__consumer_offsets", internal=True)
     assert topic.internal
     for key in (topic.name, topic.id):
@@ -74,7 +74,8 @@ async def test_the_topic_of_committed_offsets_is_the_brokers_own(broker: Broker)
     ):
         with pytest.raises(InternalTopic):
             await change
-    assert not (await broker.get_or_create_topic("__heartbeat")).internal
+    await broker.auto_create_topic("__heartbeat")
+    assert not broker.topic("__heartbeat").internal
 
 
 async def test_topics_survive_a_clean_restart(broker: Broker) -> None:
@@ -162,15 +163,12 @@ async def test_settings_and_partitions_can_be_raised(broker: Broker) -> None:
 
 async def test_topics_are_made_on_first_use_where_that_is_allowed(tmp_path: Path) -> None:
     broker = await Broker.open(str(tmp_path / "a"), settings(num_partitions="3"))
-    first, second = await asyncio.gather(
-        broker.get_or_create_topic("fresh"), broker.get_or_create_topic("fresh")
-    )
-    assert first is second
-    assert len(first.partitions) == 3
+    await asyncio.gather(*(broker.auto_create_topic("fresh") for _ in range(2)))
+    assert len(broker.topic("fresh").partitions) == 3
     await broker.close()
     strict = await Broker.open(str(tmp_path / "b"), settings(auto_create_topics_enable="false"))
-    with pytest.raises(UnknownTopic):
-        await strict.get_or_create_topic("fresh")
+    await strict.auto_create_topic("fresh")
+    assert strict.topics() == []
     await strict.close()
 
 

@@ -253,11 +253,3 @@ def test_where_replication_differs(both: BothBrokers) -> None:
     ours, theirs = both.ask("create_topics", 7, topics=[topic], timeout_ms=30_000)
     assert (ours["topics"][0]["error_code"], theirs["topics"][0]["error_code"]) == (0, 38)
     assert ours["topics"][0]["replication_factor"] == 1
-
-
-def test_where_auto_creation_differs(both: BothBrokers) -> None:
-    """They create it behind the answer, so that a client has to ask again; we before it."""
-    ours, theirs = both.ask(
-        "metadata", 4, topics=named(unused_name()), allow_auto_topic_creation=True
-    )
-    assert (ours["topics"][0]["error_code"], theirs["topics"][0]["error_code"]) == (0, 3)

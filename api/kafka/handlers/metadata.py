@@ -1,7 +1,8 @@
 """Metadata, 0-13: topics by name (or by id from 12), the one broker, auto-creation.
 
-Null topics mean all; in version 0 an empty list does. From version 4 the client says whether a
-missing topic may be created. A request with an id is about ids alone, whatever names it has.
+Null topics mean all; in version 0 an empty list does. A topic that is missing is made, where the
+client (from version 4) and the settings allow it, but answered as missing, as in Kafka. A request
+with an id is about ids alone, whatever names it has.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tidelog.api.kafka.lookups import (
     this_broker,
 )
 from tidelog.api.kafka.peer import Call
+from tidelog.broker.errors import BrokerError, UnknownTopic
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import check_topic_name
 
@@ -64,13 +66,24 @@ async def _look_up(call: Call, request: Any) -> list[dict[str, Any]]:
 
 
 async def _by_name(call: Call, name: str | None, auto_create: bool) -> dict[str, Any]:
+    """A topic that is made now is not there yet, as in Kafka: clients ask again."""
     try:
         check_topic_name(name or "")
-        if auto_create:
-            return _describe(call, await call.broker.get_or_create_topic(name or ""))
         return _describe(call, call.broker.topic(name or ""))
+    except BrokerError as error:
+        code = code_of(error)
+        if auto_create and isinstance(error, UnknownTopic):
+            code = await _create(call, error.topic) or code
+    return _refused(name, None, code)
+
+
+async def _create(call: Call, name: str) -> int:
+    """The error that keeps a topic from being made, or 0."""
+    try:
+        await call.broker.auto_create_topic(name)
     except Exception as error:
-        return _refused(name, None, code_of(error))
+        return code_of(error)
+    return 0
 
 
 def _by_id(call: Call, topic_id: UUID) -> dict[str, Any]:
