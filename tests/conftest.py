@@ -84,8 +84,9 @@ def apache_kafka_broker(
     """One broker of Apache Kafka for all tests that do not stop or break it.
 
     Mark their module with ``pytest.mark.xdist_group("apache_kafka_broker")``: one worker, one
-    broker.
+    broker. Its retention never runs, as that of ours.
     """
-    broker = apache_kafka.broker(tmp_path_factory.mktemp("apache-kafka"))
+    never = "log.initial.task.delay.ms=86400000"
+    broker = apache_kafka.broker(tmp_path_factory.mktemp("apache-kafka"), never)
     yield broker
     broker.stop()

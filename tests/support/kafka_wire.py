@@ -1,13 +1,16 @@
 """The Kafka protocol over a plain socket, spoken by kafka-python's message classes.
 
-Shares no code with the package. Messages are dicts with kafka-python's field names, which are
-those of Kafka's schemas; a field that is left out has the schema's default. Errors are answers
+The few messages that kafka-python does not know are kio's, which are generated from the same
+schemas. Shares no code with the package. Messages are dicts with kafka-python's field names, which
+are those of Kafka's schemas; a field that is left out has the schema's default. Errors are answers
 like any other.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import io
 import pkgutil
 import socket
 import struct
@@ -16,8 +19,12 @@ from typing import Any
 
 import kafka.protocol
 from kafka.protocol.api_message import ApiMessage
+from kio.serial import entity_reader, entity_writer
 
 _LENGTH = struct.Struct(">i")
+_HEADER = struct.Struct(">hhih")
+_FLEXIBLE_HEAD_SIZE = 5
+_CLIENT_ID = b"wire"
 _TIMEOUT_S = 30
 
 Message = dict[str, Any]
@@ -51,13 +58,17 @@ def message_class(api: str, kind: str) -> Any:
 
 def encode_request(api: str, version: int, fields: Message, correlation_id: int = 1) -> bytes:
     """A whole frame, its length included."""
+    if not has_messages(api):
+        return _encode_with_kio(api, version, fields, correlation_id)
     request = _container(message_class(api, "request"), fields, version)
-    request.with_header(correlation_id=correlation_id, client_id="wire")
+    request.with_header(correlation_id=correlation_id, client_id=_CLIENT_ID.decode())
     return bytes(request.encode(version=version, header=True, framed=True))
 
 
 def decode_response(api: str, version: int, frame: bytes) -> tuple[int, Message]:
     """Correlation id and message of a frame without its length; all of it must be used."""
+    if not has_messages(api):
+        return _decode_with_kio(api, version, frame)
     kind, data = message_class(api, "response"), memoryview(frame)
     # The header of ApiVersions never has tagged fields; UNSUPPORTED_VERSION comes in version 0.
     flexible = kind.flexible_version_q(version)
@@ -88,6 +99,33 @@ def _container(kind: Any, fields: Message, version: int) -> Any:
             value = _container(field.data_class, value, version)
         values[name] = value
     return kind(version=version, **values)
+
+
+def _encode_with_kio(api: str, version: int, fields: Message, correlation_id: int) -> bytes:
+    kind, body = _kio_class(api, "request", version), io.BytesIO()
+    entity_writer(kind)(body, kind(**fields))
+    header = _HEADER.pack(kind.__api_key__, version, correlation_id, len(_CLIENT_ID)) + _CLIENT_ID
+    frame = header + b"\0" + body.getvalue()
+    return _LENGTH.pack(len(frame)) + frame
+
+
+def _decode_with_kio(api: str, version: int, frame: bytes) -> tuple[int, Message]:
+    (correlation_id,) = _LENGTH.unpack_from(frame)
+    entity, size = entity_reader(_kio_class(api, "response", version))(frame, _FLEXIBLE_HEAD_SIZE)
+    assert _FLEXIBLE_HEAD_SIZE + size == len(frame)
+    message: Message = _plain(entity)
+    return correlation_id, message
+
+
+def _kio_class(api: str, kind: str, version: int) -> Any:
+    module = importlib.import_module(f"kio.schema.{api}.v{version}.{kind}")
+    return getattr(module, _class_name(api, kind))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 class Wire:

@@ -12,7 +12,7 @@ from typing import Any
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import GROUP_OPERATIONS, code_of
 from tidelog.api.kafka.peer import Call
-from tidelog.consumer_groups.errors import GroupError
+from tidelog.consumer_groups.errors import GroupError, InvalidGroupId
 from tidelog.consumer_groups.offsets import ConsumerMemberDescription, TopicIdPartitionName
 
 _CLASSIC, _CONSUMER = 0, 1
@@ -30,6 +30,8 @@ def handle(call: Call, request: Any) -> Values:
 
 def _describe(call: Call, name: str) -> dict[str, Any]:
     try:
+        if not name:
+            raise InvalidGroupId(name)
         group = call.coordinator.describe_consumer(name)
     except GroupError as error:
         return {"error_code": code_of(error), "error_message": str(error), "group_id": name}

@@ -6,7 +6,6 @@ A topic that the request names twice, or by name and id at once, is refused and 
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
@@ -27,8 +26,10 @@ async def handle(call: Call, request: Any) -> Values:
         asked = [(one.name, one.topic_id) for one in request.topics]
     else:
         asked = [(name, None) for name in request.topic_names]
-    counts = Counter(_resolved(call, one) for one in asked)
-    return {"responses": [await _delete(call, *one, count) for one, count in counts.items()]}
+    topics: dict[Named, list[Named]] = {}
+    for one in asked:
+        topics.setdefault(_resolved(call, one), []).append(one)
+    return {"responses": [await _delete(call, topic, times) for topic, times in topics.items()]}
 
 
 def _resolved(call: Call, named: Named) -> Named:
@@ -42,13 +43,14 @@ def _resolved(call: Call, named: Named) -> Named:
         return named
 
 
-async def _delete(
-    call: Call, name: str | None, topic_id: uuid.UUID | None, count: int
-) -> dict[str, Any]:
-    answer: dict[str, Any] = {"name": name, "topic_id": topic_id}
+async def _delete(call: Call, named: Named, times: list[Named]) -> dict[str, Any]:
+    """``times`` is how the request has it, each time that it has it."""
+    name, topic_id = named
+    given = next((one for _, one in times if one is not None), None)
+    answer: dict[str, Any] = {"name": name, "topic_id": given}
     if not call.broker.settings["delete.topic.enable"]:
         return {**answer, "error_code": _TOPIC_DELETION_DISABLED}
-    if count > 1 or (name is None) == (topic_id is None):
+    if len(times) > 1 or (name is None) == (topic_id is None):
         message = "a topic is named once, by its name or by its id"
         return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
     try:

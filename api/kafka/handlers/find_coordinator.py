@@ -19,7 +19,10 @@ _INVALID_REQUEST, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 42, 53
 
 
 async def handle(call: Call, request: Any) -> Values:
-    """One answer for each key; in versions before 4 the answer itself."""
+    """One answer for each key; in versions before 4 the answer itself.
+
+    Without an error Apache Kafka does not leave the message null, and neither do we.
+    """
     kind = getattr(request, "key_type", _GROUP)
     keys = request.coordinator_keys if call.version >= 4 else (request.key,)
     answers = [await _answer(call, kind, key) for key in keys]
@@ -29,7 +32,7 @@ async def handle(call: Call, request: Any) -> Values:
 
 
 async def _answer(call: Call, kind: int, key: str) -> dict[str, Any]:
-    error, message = 0, None
+    error, message = 0, "" if call.version >= 4 else "NONE"
     if kind == _TRANSACTION:
         error, message = _TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not supported"
     elif kind != _GROUP:
@@ -42,4 +45,4 @@ async def _answer(call: Call, kind: int, key: str) -> dict[str, Any]:
     if error:
         nowhere = {"node_id": -1, "host": "", "port": -1}
         return {"key": key, "error_code": error, "error_message": message, **nowhere}
-    return {"key": key, "error_code": 0, "error_message": None, **this_broker(call)}
+    return {"key": key, "error_code": 0, "error_message": message, **this_broker(call)}

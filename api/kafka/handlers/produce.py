@@ -31,6 +31,7 @@ from tidelog.storage.record_batch import read_header as read_batch_header
 _INT16 = struct.Struct(">h")
 _INT32 = struct.Struct(">i")
 _ACKS_TIMEOUT = struct.Struct(">hi")
+_ACKS = (-1, 0, 1)
 _INVALID_REQUIRED_ACKS = 21
 _TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 _ZSTD, _ZSTD_FROM = 4, 7
@@ -137,15 +138,13 @@ def handle(
     connection can tell that client.
     """
     transactional_id, acks, places = read_request(frame, position, call.version)
-    refused = 0
-    if acks not in (-1, 0, 1):
-        refused = _INVALID_REQUIRED_ACKS
-    elif transactional_id is not None:
-        refused = _TRANSACTIONAL_ID_AUTHORIZATION_FAILED
     answers: dict[str | uuid.UUID, list[dict[str, Any]]] = {}
     waits: list[tuple[dict[str, Any], Partition, int]] = []
     for place in places:
-        answer = _refusal(place, refused) if refused else _append(call, place, waits)
+        if transactional_id is None:
+            answer = _append(call, place, acks, waits)
+        else:
+            answer = _refusal(place, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         answers.setdefault(place.topic, []).append(answer)
     if acks == 0:
         if any(answer["error_code"] for one in answers.values() for answer in one):
@@ -187,7 +186,7 @@ def _failure(place: Place, error: Exception, start_offset: int) -> dict[str, Any
 
 
 def _append(
-    call: Call, place: Place, waits: list[tuple[dict[str, Any], Partition, int]]
+    call: Call, place: Place, acks: int, waits: list[tuple[dict[str, Any], Partition, int]]
 ) -> dict[str, Any]:
     start_offset = -1
     try:
@@ -195,6 +194,8 @@ def _append(
         header = _check(place.records, call.version)
         if header.is_transactional:
             return _refusal(place, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+        if acks not in _ACKS:
+            return _refusal(place, _INVALID_REQUIRED_ACKS)
         start_offset = partition.start_offset
         if header.base_offset:
             raise InvalidRecord(f"the batch begins at offset {header.base_offset}, not at 0")
