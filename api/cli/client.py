@@ -261,6 +261,13 @@ def refused(status: int, content: bytes) -> Refused:
         code, message, details = error["code"], error["message"], error["details"]
         if code == "unknown_topic":
             message = f"there is no topic {details['topic']!r}; 'tidelog topic list' shows them all"
+        if code in ("unreadable_batch", "corrupt_batch") and "next_offset" in details:
+            offsets = f"offsets {details['offset']} to {details['next_offset'] - 1}"
+            place = f"{details['topic']}-{details['partition']}"
+            message = (
+                f"{offsets} of {place} cannot be read: {details['reason']}; "
+                "--skip-corrupt leaves them out"
+            )
         return Refused(status, code, message, details)
     except (ValueError, KeyError, TypeError, RecursionError):
         text = " ".join(content.decode(errors="replace").split())[:_FOREIGN_CHARACTERS_MAX]

@@ -22,6 +22,11 @@ Format = Annotated[
 Max = Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Wait for more at the end.")]
 
+SkipCorrupt = Annotated[
+    bool,
+    typer.Option("--skip-corrupt", help="Leave out what cannot be read, and say so; default: end."),
+]
+
 
 def consume(
     topic: TopicName,
@@ -37,6 +42,7 @@ def consume(
     ] = None,
     follow: Follow = False,
     maximum: Max = None,
+    skip_corrupt: SkipCorrupt = False,
     output: Format = "text",
     server: Server = None,
 ) -> None:
@@ -51,7 +57,9 @@ def consume(
     from tidelog.api.cli.printer import Printer
 
     with Client(server) as client:
-        to_print = reading.Reading(client, topic, Printer(output), maximum, follow=follow)
+        printer = Printer(output)
+        how = {"follow": follow, "skip_corrupt": skip_corrupt}
+        to_print = reading.Reading(client, topic, printer, maximum, **how)
         if group is not None:
             to_print.as_member(group, offset)
         else:
@@ -69,6 +77,7 @@ def replay(
     ] = None,
     follow: Follow = False,
     maximum: Max = None,
+    skip_corrupt: SkipCorrupt = False,
     output: Format = "text",
     server: Server = None,
 ) -> None:
@@ -79,7 +88,9 @@ def replay(
 
     query = {"from": since, "to": until, "speed": speed}
     with Client(server) as client:
-        reading.Reading(client, topic, Printer(output), maximum, follow=follow).by_time(query)
+        printer = Printer(output)
+        how = {"follow": follow, "skip_corrupt": skip_corrupt}
+        reading.Reading(client, topic, printer, maximum, **how).by_time(query)
 
 
 def _check(output: str) -> None:

@@ -10,12 +10,14 @@ import msgspec
 
 from tidelog.api.cli.client import Client, CommandFailed, path_of
 from tidelog.api.cli.printer import Shown
+from tidelog.api.cli.unreadable import Unreadable, tell_left_out
 
 
 class _Polled(msgspec.Struct):
     records: list[Shown]
     cursor: str
     rebalancing: bool
+    skipped: list[Unreadable] = []
 
 
 _decode_polled = msgspec.json.Decoder(_Polled).decode
@@ -27,10 +29,13 @@ class GroupMember:
     Where an error or an interrupt ends it, the member leaves all the same.
     """
 
-    def __init__(self, client: Client, group: str, topic: str, auto_offset_reset: str) -> None:
+    def __init__(
+        self, client: Client, group: str, topic: str, auto_offset_reset: str, on_corrupt: str
+    ) -> None:
         self._client = client
         self._members = path_of("groups", group, "members")
         self._join = {"topics": [topic], "auto_offset_reset": auto_offset_reset}
+        self._on_corrupt = on_corrupt
         self._path = self._cursor = ""
 
     def __enter__(self) -> GroupMember:
@@ -59,10 +64,11 @@ class GroupMember:
         Each poll commits what the one before it brought. A rebalance is waited for.
         """
         polled = _Polled([], self._cursor, rebalancing=True)
-        while most and (polled.records or polled.rebalancing or follow):
+        while most and (polled.records or polled.skipped or polled.rebalancing or follow):
             wait = wait_ms if follow or polled.rebalancing else 0
             polled = self._poll(min(most, 1000), wait)
             self._cursor = polled.cursor
+            tell_left_out(polled.skipped)
             most -= len(polled.records)
             yield polled.records
 
@@ -72,6 +78,7 @@ class GroupMember:
             "max_records": max_records,
             "wait_ms": wait_ms,
             "value": "text",
+            "on_corrupt": self._on_corrupt,
         }
         try:
             return _decode_polled(self._client.content("POST", f"{self._path}/poll", body=body))

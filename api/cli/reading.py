@@ -10,6 +10,7 @@ import msgspec
 from tidelog.api.cli.client import Client, CommandFailed, path_of, refused
 from tidelog.api.cli.group_member import GroupMember
 from tidelog.api.cli.printer import Printer, Shown
+from tidelog.api.cli.unreadable import Unreadable, tell_left_out
 
 _PAGE = 1000
 _WAIT_MS = 30_000
@@ -23,10 +24,12 @@ _DATA = b"data: "
 class _Page(msgspec.Struct):
     records: list[Shown]
     next_offset: int
+    skipped: list[Unreadable] = []
 
 
 _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_record = msgspec.json.Decoder(Shown).decode
+_decode_skipped = msgspec.json.Decoder(list[Unreadable]).decode
 
 
 class Reading:
@@ -36,7 +39,14 @@ class Reading:
     """
 
     def __init__(
-        self, client: Client, topic: str, printer: Printer, maximum: int | None, *, follow: bool
+        self,
+        client: Client,
+        topic: str,
+        printer: Printer,
+        maximum: int | None,
+        *,
+        follow: bool,
+        skip_corrupt: bool,
     ) -> None:
         self._client = client
         self._topic = topic
@@ -44,6 +54,7 @@ class Reading:
         self._printer = printer
         self._left = maximum or sys.maxsize
         self._follow = follow
+        self._on_corrupt = "skip" if skip_corrupt else "fail"
 
     def of_partitions(self, partition: int | None, offset: str) -> None:
         """One partition or all, one after the other, from ``offset`` on."""
@@ -63,7 +74,7 @@ class Reading:
                     wait_ms = _WAIT_MS if len(partitions) == 1 else 500
                 page = self._page(index, positions[index], wait_ms)
                 positions[index] = str(page.next_offset)
-                found = found or bool(page.records)
+                found = found or bool(page.records or page.skipped)
                 if not self._left:
                     return
 
@@ -74,6 +85,7 @@ class Reading:
             "offset": offset,
             "max_records": min(self._left, _PAGE),
             "wait_ms": wait_ms or None,
+            "on_corrupt": self._on_corrupt,
         }
         content = self._client.content("GET", f"{self._path}/partitions/{index}/records", query)
         try:
@@ -82,12 +94,14 @@ class Reading:
             raise self._client.foreign_answer() from error
         place = msgspec.Raw(b"%d" % index)
         self._printer.show({"partition": place, **record} for record in page.records)
+        tell_left_out(page.skipped)
         self._left -= len(page.records)
         return page
 
     def as_member(self, group: str, auto_offset_reset: str) -> None:
         """What the group hands to a member of it."""
-        with GroupMember(self._client, group, self._topic, auto_offset_reset) as member:
+        joined = GroupMember(self._client, group, self._topic, auto_offset_reset, self._on_corrupt)
+        with joined as member:
             wait_ms = _WAIT_MS if self._follow else _SETTLE_MS
             for records in member.records(self._left, wait_ms, follow=self._follow):
                 self._printer.show(
@@ -98,26 +112,33 @@ class Reading:
     def by_time(self, query: dict[str, Any]) -> None:
         """All partitions merged; ``query`` bounds them in time and says how fast."""
         path = f"{self._path}/records"
-        query = {**query, **_AS_TEXT}
+        query = {**query, **_AS_TEXT, "on_corrupt": self._on_corrupt}
         accept = "text/event-stream" if self._follow else "application/x-ndjson"
-        records = self._client.lines(path, query, accept)
+        lines = self._client.lines(path, query, accept)
         if self._follow:
-            records = (line[len(_DATA) :] for line in records if line.startswith(_DATA))
+            lines = (line[len(_DATA) :] for line in lines if line.startswith(_DATA))
         at_once = self._follow or query["speed"] is not None or sys.stdout.isatty()
-        for record in records:
-            self._printer.show([self._record(record)], at_once=at_once)
-            self._left -= 1
+        for line in lines:
+            records = self._records(line)
+            self._printer.show(records, at_once=at_once)
+            self._left -= len(records)
             if not self._left:
                 return
 
-    def _record(self, line: bytes) -> Shown:
-        """Raises CommandFailed for what is none, as the last line of a stream that broke may be."""
+    def _records(self, line: bytes) -> list[Shown]:
+        """One, or none where a line tells what was left out.
+
+        Raises CommandFailed for what is neither, as the last line of a stream that broke may be.
+        """
         try:
             record = _decode_record(line)
         except msgspec.MsgspecError as error:
             raise self._client.foreign_answer() from error
         if "error" in record:
             raise refused(200, line)
+        if "skipped" in record:
+            tell_left_out(_decode_skipped(record["skipped"]))
+            return []
         if "offset" not in record:
             raise self._client.foreign_answer()
-        return record
+        return [record]

@@ -144,6 +144,15 @@ class Wire:
         assert correlation_id == self._correlation_id
         return answer
 
+    def produce(self, topic: str, *batches: bytes, partition: int = 0) -> None:
+        """Append batches as they are; fails where one is refused."""
+        for data in batches:
+            places = [{"index": partition, "records": data}]
+            topics = [{"name": topic, "partition_data": places}]
+            answer = self.ask("produce", 9, acks=-1, timeout_ms=5000, topic_data=topics)
+            (found,) = answer["responses"][0]["partition_responses"]
+            assert found["error_code"] == 0
+
     def send(self, frame: bytes) -> None:
         self.socket.sendall(frame)
 

@@ -12,6 +12,8 @@ import pytest
 from tests.support.broker_process import BrokerProcess, environment
 from tests.support.command_line import tidelog_here
 from tests.support.foreign_server import ForeignServer
+from tests.support.kafka_wire import Wire
+from tests.support.odd_batches import BODY, BROKEN_INSIDE, batch
 from tests.support.written_topics import WrittenTopics
 
 TIDELOG = (sys.executable, "-P", "-m", "tidelog.api.cli")
@@ -121,3 +123,57 @@ def test_letters_that_the_locale_does_not_have(
     )
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert b"gruppe-\\xfc\t" in ended.stdout
+
+
+class TestWhatCannotBeRead:
+    """It ends the command after all that comes before, or is left out; both are said."""
+
+    VALUES = tuple(f"k\t{str(n) * 40}\n" for n in range(3))
+
+    @pytest.fixture(params=["consume", "consume --group g", "replay"])
+    def words(
+        self, request: pytest.FixtureRequest, broker: BrokerProcess, topics: WrittenTopics
+    ) -> list[str]:
+        topic = topics.new()
+        wire = Wire(broker.kafka)
+        good = batch(BODY)
+        wire.produce(topic, good, BROKEN_INSIDE["gzip that is cut short"], good)
+        wire.close()
+        command, *options = request.param.replace(" g", f" {topic}").split()
+        return [*TIDELOG, command, topic, "--server", broker.url, *options]
+
+    def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words, capture_output=True, text=True, env=environment(), timeout=60, check=False
+        )
+
+    def test_it_ends_there(self, words: list[str]) -> None:
+        ended = self.run(words)
+        assert ended.stdout == "".join(self.VALUES)
+        topic = words[words.index("--server") - 1]
+        assert ended.stderr.startswith(f"tidelog: offsets 3 to 5 of {topic}-0 cannot be read: gzip")
+        assert ended.stderr.endswith("; --skip-corrupt leaves them out\n")
+        assert ended.returncode == 1
+
+    def test_it_is_left_out(self, words: list[str]) -> None:
+        ended = self.run([*words, "--skip-corrupt"])
+        assert ended.stdout == "".join(self.VALUES * 2)
+        topic = words[words.index("--server") - 1]
+        assert ended.stderr.startswith(f"tidelog: offsets 3 to 5 of {topic}-0 are left out: gzip")
+        assert len(ended.stderr.splitlines()) == 1
+        assert ended.returncode == 0
+
+    def test_it_is_left_out_while_following(self, words: list[str]) -> None:
+        with subprocess.Popen(
+            [*words, "--skip-corrupt", "--follow"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        ) as process:
+            assert process.stdout is not None
+            assert [process.stdout.readline() for _ in range(6)] == [*self.VALUES * 2]
+            assert process.stderr is not None
+            assert "are left out" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=60) == ("", "")
