@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -180,6 +181,8 @@ class _NdjsonProduce:
         produced = Produced([], {})
         for line in lines:
             self._line_number += 1
+            if self._line_number == 1:
+                line = line.removeprefix(BOM_UTF8)
             if not line.strip():
                 continue
             try:

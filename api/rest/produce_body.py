@@ -2,13 +2,15 @@
 
 A record has exactly one of ``value`` (JSON, kept as its bytes were sent), ``value_text`` and
 ``value_base64``, or none: a tombstone, as ``"value": null`` is. The same goes for ``key``, where
-a JSON string is kept as its text. Pure: bytes in, records out.
+a JSON string is kept as its text. A byte-order mark before JSON is passed, as RFC 8259 allows.
+Pure: bytes in, records out.
 """
 
 from __future__ import annotations
 
 import binascii
 import json
+from codecs import BOM_UTF8
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -115,7 +117,7 @@ _decode_record = msgspec.json.Decoder(RecordIn).decode
 def parse_json(body: bytes, now_ms: int) -> Produced:
     """The records of a JSON body, all of them sound. Raises ApiError naming each bad one."""
     try:
-        return _parse_json(body, now_ms)
+        return _parse_json(body.removeprefix(BOM_UTF8), now_ms)
     except RecursionError:
         raise ApiError(422, "nested_too_deep", f"the body {_TOO_DEEP}") from None
 

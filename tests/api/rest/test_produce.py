@@ -15,6 +15,8 @@ import zstandard
 
 from tests.support.broker_process import BrokerProcess
 
+MARK = b"\xef\xbb\xbf"
+
 
 def produce(http: httpx.Client, topic: str, *records: dict[str, Any], **query: Any) -> Any:
     answer = http.post(f"/v1/topics/{topic}/records", json={"records": records}, params=query)
@@ -234,6 +236,25 @@ def test_lines_are_answered_one_by_one(http: httpx.Client, single: str) -> None:
     assert answer.headers["content-type"] == "application/x-ndjson"
     offsets = [json.loads(line)["offset"] for line in answer.text.splitlines()]
     assert offsets == list(range(3000))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b'{"records":[{"value":1},{"value":2}]}'),
+        ("application/json", b'{"records":[{"value":1},{"value_text":"2"}]}'),
+        ("application/x-ndjson", b'{"value":1}\n{"value":2}\n'),
+    ],
+)
+def test_a_byte_order_mark_before_json(
+    http: httpx.Client, single: str, kind: str, body: bytes
+) -> None:
+    """It is taken as the calls of administration take it; a second one is none."""
+    path, headers = f"/v1/topics/{single}/records", {"Content-Type": kind}
+    assert http.post(path, content=MARK + body, headers=headers).status_code == 200
+    assert [one["value"] for one in fetch(http, single)] == [1, 2]
+    assert http.post(path, content=MARK * 2 + body, headers=headers).status_code in (400, 422)
+    assert len(fetch(http, single)) == 2
 
 
 def test_a_bad_line_ends_the_stream_and_says_its_number(http: httpx.Client, single: str) -> None:
