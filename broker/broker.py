@@ -130,7 +130,7 @@ class Broker:
             await self.store.in_thread(self.store.directory.begin)
             self._catalog = await Catalog.open(self.data_dir, self.store.directory.disk)
             settled = await settle_topics(self._catalog, self.store, self.clock.now_ms())
-            self.opening.findings += settled.findings
+            self.opening.findings += [*self.store.directory.findings, *settled.findings]
             for row in settled.deleting:
                 await self._deletions.finish(row, self._catalog)
             topics = await self.store.in_thread(

@@ -320,7 +320,8 @@ class LogStore:
         try:
             self.directory.save_recovery_points(self._recovery_points())
             if error is None and not self._stopped():
-                self.directory.mark_clean()
+                ends = {key: log.active.size for key, log in self.logs.items()}
+                self.directory.mark_clean(ends)
         except OSError as failed:
             error = error or refused(failed, self.directory.path)
         finally:

@@ -20,6 +20,7 @@ from tidelog.broker.errors import DeletionNotAllowed, UnknownTopic
 from tidelog.broker.group_commit import GroupCommit
 from tidelog.broker.log_store import LogStore
 from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.cuts import acknowledge_damage
 from tidelog.storage.errors import OffsetOutOfRange, WritesStopped
 from tidelog.storage.files import Buffer, FileSlice, WritableBuffer, refused
 from tidelog.storage.log import Log
@@ -28,7 +29,6 @@ from tidelog.storage.log_state import AppendResult, Cut, LogRead
 from tidelog.storage.producer_state import Producer
 from tidelog.storage.read_cache import LogId, ReadCache
 from tidelog.storage.record_batch import read_header, readable_records
-from tidelog.storage.recovery import acknowledge_damage
 from tidelog.storage.segment import SegmentInfo
 
 T = TypeVar("T")

@@ -2,32 +2,48 @@
 
 Apache Kafka's ``OffsetCheckpointFile.java`` defines the text: version ``0``, the number of
 entries, then ``topic partition offset`` lines. Files are replaced atomically.
+
+The last entry is of no topic and proves that the file is whole: its offset is the CRC-32C of the
+lines of the others. Apache Kafka passes it over, and writes none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from crc32c import crc32c
+
 Partitions = Mapping[tuple[str, int], int]
+
+_CHECKSUM = ("#crc32c", 0)
+"""No name of a topic has such a letter."""
 
 
 def encode_checkpoint(offsets: Partitions) -> bytes:
     """The content of a checkpoint file for (topic, partition) -> offset."""
-    lines = ["0", str(len(offsets))]
-    lines += [f"{topic} {partition} {offset}" for (topic, partition), offset in offsets.items()]
-    return ("\n".join(lines) + "\n").encode()
+    entries = _entries(offsets)
+    checksum = _entries({_CHECKSUM: crc32c(entries)})
+    return b"0\n%d\n" % (len(offsets) + 1) + entries + checksum
+
+
+def _entries(offsets: Partitions) -> bytes:
+    lines = (f"{topic} {partition} {offset}\n" for (topic, partition), offset in offsets.items())
+    return "".join(lines).encode()
 
 
 def decode_checkpoint(data: bytes) -> dict[tuple[str, int], int]:
     """Raises ValueError for anything but a whole checkpoint of version 0."""
     lines = data.decode().split("\n")
-    if lines[0] != "0":
-        raise ValueError(f"offset checkpoint of version {lines[0]!r}")
+    if len(lines) < 2 or lines[0] != "0":
+        raise ValueError("it is no offset checkpoint of version 0")
     count = int(lines[1])
     offsets: dict[tuple[str, int], int] = {}
     for line in lines[2 : 2 + count]:
         topic, partition, offset = line.split(" ")
         offsets[topic, int(partition)] = int(offset)
-    if len(offsets) != count:
-        raise ValueError("offset checkpoint is incomplete")
+    if len(offsets) != count or lines[2 + count :] != [""]:
+        raise ValueError("it is incomplete")
+    checksum = offsets.pop(_CHECKSUM, None)
+    if checksum is not None and checksum != crc32c(_entries(offsets)):
+        raise ValueError("its checksum is wrong")
     return offsets

@@ -1,25 +1,29 @@
 """The data directory as a whole: who holds it, whether it was left clean, its checkpoints.
 
-``meta.properties`` and the clean-shutdown marker are Apache Kafka's (``MetaProperties.java``,
-``CleanShutdownFileHandler.java``). The marker is removed before anything is changed and
-written last when the directory is closed, so that its presence proves a clean stop.
+The clean-shutdown marker is Apache Kafka's (``CleanShutdownFileHandler.java``). It is removed
+before anything is changed and written last when the directory is closed, so that its presence
+proves a clean stop. A checkpoint that is damaged is passed over, and told of in ``findings``.
 """
 
 from __future__ import annotations
 
-import base64
-import uuid
 from collections.abc import Mapping
 
 from tidelog.storage import file_names
 from tidelog.storage.checkpoints import decode_checkpoint, encode_checkpoint
-from tidelog.storage.errors import DirectoryUnreadable
 from tidelog.storage.files import DirectoryLock, Disk, Space, join, refused
+from tidelog.storage.identity import identify
 from tidelog.storage.recovery import LastKnown
 
-_VERSION = "1"
-_FIRST_NODE = 1
 Offsets = Mapping[tuple[str, int], int]
+
+_WITHOUT = {
+    file_names.RECOVERY_POINTS: "every log is read again",
+    file_names.END_POSITIONS: "logs are taken to end where their files end",
+    file_names.START_OFFSETS: "deleted records that are still there are shown again",
+    file_names.CLEANER_OFFSETS: "compacted logs are compacted from their start",
+}
+"""What becomes of a directory without one of its checkpoints."""
 
 
 class DataDirectory:
@@ -35,8 +39,9 @@ class DataDirectory:
         disk.make_directory(path, parents=True)
         self._lock = DirectoryLock(join(path, file_names.LOCK))
         try:
-            self.cluster_id, self.node_id = self._read_or_write_meta(node_id)
+            self.cluster_id, self.node_id, self.findings = identify(disk, path, node_id)
             self._known_points = self._read_checkpoint(file_names.RECOVERY_POINTS)
+            self._known_ends = self._read_checkpoint(file_names.END_POSITIONS)
             self._known_starts = self._read_checkpoint(file_names.START_OFFSETS)
             self._known_cleaned = self._read_checkpoint(file_names.CLEANER_OFFSETS)
             self.was_clean = disk.exists(join(path, file_names.CLEAN_SHUTDOWN))
@@ -47,35 +52,19 @@ class DataDirectory:
             self._lock.release()
             raise
 
-    def _read_or_write_meta(self, node_id: int | None) -> tuple[str, int]:
-        path = join(self.path, file_names.META_PROPERTIES)
-        if self.disk.exists(path):
-            lines = self.disk.read_bytes(path).decode(errors="replace").splitlines()
-            pairs = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
-            cluster_id, kept = pairs.get("cluster.id"), pairs.get("node.id", "")
-            if pairs.get("version") != _VERSION or not cluster_id or not kept.isdecimal():
-                reason = "meta.properties is not one of version 1 with a cluster.id and a node.id"
-                raise DirectoryUnreadable(self.path, reason)
-            if node_id not in (None, int(kept)):
-                reason = f"it belongs to node.id={kept}, not to {node_id}"
-                raise DirectoryUnreadable(self.path, reason)
-            return cluster_id, int(kept)
-        cluster_id, node_id = new_id(), _FIRST_NODE if node_id is None else node_id
-        text = (
-            f"version={_VERSION}\ncluster.id={cluster_id}\n"
-            f"node.id={node_id}\ndirectory.id={new_id()}\n"
-        )
-        self.disk.write_atomically(path, text.encode())
-        return cluster_id, node_id
-
     def _read_checkpoint(self, name: str) -> dict[tuple[str, int], int]:
         path = join(self.path, name)
         if not self.disk.exists(path):
             return {}
+        data = self.disk.read_bytes(path)
+        if not data and name == file_names.CLEANER_OFFSETS:
+            # As Apache Kafka leaves it until something was compacted.
+            return {}
         try:
-            return decode_checkpoint(self.disk.read_bytes(path))
+            return decode_checkpoint(data)
         except ValueError as error:
-            raise DirectoryUnreadable(self.path, f"{name}: {error}") from error
+            self.findings.append(f"{path} is damaged ({error}): {_WITHOUT[name]}")
+            return {}
 
     def begin(self) -> None:
         """Before anything is changed: from here on it is not clean. Raises OSError."""
@@ -86,7 +75,8 @@ class DataDirectory:
     def last_known(self, topic: str, partition: int) -> LastKnown:
         """What the checkpoints say of one log."""
         key = topic, partition
-        return LastKnown(self._known_points.get(key), self._known_starts.get(key), self.was_clean)
+        points, starts, ends = self._known_points, self._known_starts, self._known_ends
+        return LastKnown(points.get(key), starts.get(key), self.was_clean, ends.get(key))
 
     def save_recovery_points(self, offsets: Offsets) -> None:
         """Replace the checkpoint of offsets below which everything is flushed."""
@@ -111,16 +101,16 @@ class DataDirectory:
         """Of the file system that holds the directory."""
         return self.disk.space(self.path)
 
-    def mark_clean(self) -> None:
-        """Say that every log was closed in order; the last thing written."""
+    def mark_clean(self, ends: Offsets) -> None:
+        """Say that every log was closed in order, and where its last file ends, in bytes.
+
+        The last thing written.
+        """
+        path = join(self.path, file_names.END_POSITIONS)
+        self.disk.write_atomically(path, encode_checkpoint(ends))
         path = join(self.path, file_names.CLEAN_SHUTDOWN)
         self.disk.write_atomically(path, b'{"version":0,"brokerEpoch":-1}')
 
     def release(self) -> None:
         """Let another process have the directory."""
         self._lock.release()
-
-
-def new_id() -> str:
-    """A random id in Kafka's form: 22 characters of URL-safe base64."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()

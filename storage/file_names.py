@@ -28,10 +28,12 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 _SET_ASIDE = re.compile(r".*-\d+\.[0-9a-f]{32}(-delete|-stray)", re.ASCII | re.DOTALL)
 
 META_PROPERTIES = "meta.properties"
+META_COPY = "meta-checkpoint"
 CATALOG = "catalog.sqlite"
 CATALOG_COPY = "catalog-checkpoint"
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 START_OFFSETS = "log-start-offset-checkpoint"
+END_POSITIONS = "log-end-position-checkpoint"
 CLEANER_OFFSETS = "cleaner-offset-checkpoint"
 LOCK = ".lock"
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"

@@ -8,6 +8,7 @@ can tell when offsets that were only written, not flushed, have been given again
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 
 
 class LeaderEpochs:
@@ -66,4 +67,8 @@ class LeaderEpochs:
         entries = [tuple(map(int, line.split(" "))) for line in lines[2 : 2 + count]]
         if len(entries) != count or any(len(entry) != 2 for entry in entries):
             raise ValueError("leader epoch checkpoint is incomplete")
-        return cls([(epoch, offset) for epoch, offset in entries])
+        pairs = [(epoch, offset) for epoch, offset in entries]
+        for (epoch, offset), (next_epoch, next_offset) in pairwise(pairs):
+            if not (epoch < next_epoch and offset <= next_offset):
+                raise ValueError("leader epochs do not ascend")
+        return cls(pairs)

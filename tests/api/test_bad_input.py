@@ -76,22 +76,13 @@ class TestStart:
         assert ended.status == 1
         assert "Permission denied" in only_line(ended)
 
-    @pytest.mark.parametrize(
-        ("name", "content", "said"),
-        [
-            ("meta.properties", b"version=7\n", "meta.properties"),
-            ("recovery-point-offset-checkpoint", b"not a checkpoint", "recovery-point"),
-        ],
-    )
-    def test_a_data_directory_that_cannot_be_read(
-        self, tmp_path: Path, name: str, content: bytes, said: str
-    ) -> None:
+    def test_a_data_directory_that_cannot_be_read(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
-        (tmp_path / "data" / name).write_bytes(content)
+        (tmp_path / "data" / "meta.properties").write_bytes(b"version=7\n")
         ended = serve(tmp_path / "data")
         assert ended.status == 1
-        assert said in only_line(ended)
-        assert (tmp_path / "data" / name).read_bytes() == content
+        assert "meta.properties" in only_line(ended)
+        assert (tmp_path / "data" / "meta.properties").read_bytes() == b"version=7\n"
 
     @pytest.mark.parametrize(
         ("flags", "said"),

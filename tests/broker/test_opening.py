@@ -18,6 +18,7 @@ from tidelog.broker.broker import Broker
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import PartitionOffline
 from tidelog.broker.partition import Partition
+from tidelog.storage.checkpoints import decode_checkpoint
 from tidelog.storage.errors import DiskFailed, DiskFull, StorageError, WritesStopped
 from tidelog.storage.record_batch import encode_batch
 from tidelog.storage.recovery_watch import Interrupted
@@ -54,8 +55,8 @@ def logs(directory: Path) -> dict[str, bytes]:
 
 
 def points(path: Path) -> dict[str, int]:
-    lines = (path / RECOVERY_POINTS).read_text().splitlines()[2:]
-    return {f"{topic}-{partition}": int(point) for topic, partition, point in map(str.split, lines)}
+    found = decode_checkpoint((path / RECOVERY_POINTS).read_bytes())
+    return {f"{topic}-{partition}": point for (topic, partition), point in found.items()}
 
 
 REFUSALS = [

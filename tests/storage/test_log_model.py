@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.model_batches import Stored, stored
 from tests.support.segment_files import check_indexes, walk_log
+from tidelog.storage.cuts import acknowledge_damage
 from tidelog.storage.errors import (
     BatchTooLarge,
     CorruptBatch,
@@ -35,7 +36,7 @@ from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.log_state import LogPlace
 from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.record_batch import encode_batch
-from tidelog.storage.recovery import LastKnown, acknowledge_damage, create_log, open_log
+from tidelog.storage.recovery import LastKnown, create_log, open_log
 from tidelog.storage.retention import plan_retention
 
 RETENTION_MS = 60_000

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.one_log import TOPIC_ID, OneLog
 from tests.support.segment_files import walk_log
+from tidelog.storage.cuts import acknowledge_damage
 from tidelog.storage.errors import (
     CorruptBatch,
     DirectoryUnreadable,
 )
-from tidelog.storage.recovery import acknowledge_damage
 
 
 @pytest.fixture
@@ -333,3 +334,101 @@ def test_a_directory_that_cannot_be_read_is_named(one: OneLog) -> None:
     with pytest.raises(DirectoryUnreadable) as caught:
         one.start()
     assert caught.value.path == str(one.directory)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_log_cut_short_after_a_clean_stop_takes_records_that_can_be_read(
+    one: OneLog, kept: float
+) -> None:
+    one.fill(30)
+    one.flush()
+    one.stop()
+    path = one.file(one.log.active.base_offset)
+    size = path.stat().st_size
+    os.truncate(path, int(size * kept))
+    one.start(clean=True, end_position=size)
+    assert one.log.end_offset == 30
+    assert one.log.epochs.current == 1
+    one.fill(2)
+    assert one.offsets()[-2:] == [30, 31]
+    one.flush()
+    one.stop()
+    one.start(clean=True, end_position=one.file(one.log.active.base_offset).stat().st_size)
+    assert one.offsets()[-2:] == [30, 31]
+
+
+def test_a_clean_log_of_the_right_size_is_not_read(one: OneLog) -> None:
+    one.fill(30)
+    one.flush()
+    one.stop()
+    size = one.file(one.log.active.base_offset).stat().st_size
+    one.start(clean=True, end_position=size)
+    assert not [path for path, read in one.disk.read_bytes_by_path.items() if read]
+    assert one.log.epochs.current == 0
+
+
+@pytest.mark.parametrize("kept", [None, 0.0, 0.5])
+def test_offsets_below_the_recovery_point_are_not_given_again(
+    one: OneLog, kept: float | None
+) -> None:
+    one.fill(30)
+    one.flush()
+    path = one.file(one.log.active.base_offset)
+    if kept is None:
+        path.unlink()
+    else:
+        os.truncate(path, int(path.stat().st_size * kept))
+    for _ in range(2):
+        one.start(recovery_point=30)
+        assert one.log.end_offset == 30
+    one.fill(1)
+    assert one.offsets()[-1] == 30
+    one.start(recovery_point=30)
+    assert one.offsets()[-1] == 30
+
+
+@pytest.mark.parametrize("bit", [0, 3, 9, 24, 40, 60])
+def test_a_batch_under_another_offset_is_damage(one: OneLog, bit: int) -> None:
+    """No checksum covers a batch's offset, but nothing else may stand there."""
+    one.fill(3)
+    one.flush()
+    path = one.file(0)
+    batch = walk_log(path)[1]
+    data = bytearray(path.read_bytes())
+    data[batch.position + 7 - bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+    one.start()
+    assert one.offsets() == [0]
+    assert one.log.cuts[0].position == batch.position
+
+
+def test_lost_leader_epochs_are_those_of_the_batches(one: OneLog) -> None:
+    for _ in range(3):
+        one.fill(2)
+        one.flush()
+        one.start(recovery_point=one.log.end_offset)
+    one.fill(2)
+    one.flush()
+    one.stop()
+    path = one.directory / "leader-epoch-checkpoint"
+    sound = path.read_bytes()
+    assert sound == b"0\n4\n0 0\n1 2\n2 4\n3 6\n"
+    for content in (None, b"", b"\0" * 9, b"0\n2\n3 0\n1 2\n"):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        one.start(clean=True)
+        assert path.read_bytes() == sound
+        assert one.log.epochs.current == 3
+
+
+def test_a_missing_log_file_is_told(one: OneLog) -> None:
+    one.fill(100)
+    one.flush()
+    one.stop()
+    gone = one.file(one.log.segments[1].base_offset)
+    gone.unlink()
+    one.start(clean=True)
+    assert one.watch.unfinished == [f"{gone} is missing: what it held is gone"]
+    one.start(clean=True)
+    assert not one.watch.unfinished

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 from pathlib import Path
@@ -33,8 +34,26 @@ def test_a_checkpoint_is_read_as_written(offsets: dict[tuple[str, int], int]) ->
     assert decode_checkpoint(encode_checkpoint(offsets)) == offsets
 
 
-def test_a_checkpoint_is_kafkas_text() -> None:
-    assert encode_checkpoint({("a-b", 3): 70, ("t", 0): 0}) == b"0\n2\na-b 3 70\nt 0 0\n"
+def test_a_checkpoint_is_kafkas_text_with_one_more_entry() -> None:
+    checksum = b"#crc32c 0 551230929\n"
+    written = encode_checkpoint({("a-b", 3): 70, ("t", 0): 0})
+    assert written == b"0\n3\na-b 3 70\nt 0 0\n" + checksum
+    theirs = b"0\n2\na-b 3 70\nt 0 0\n"
+    assert decode_checkpoint(theirs) == decode_checkpoint(written) == {("a-b", 3): 70, ("t", 0): 0}
+
+
+def test_a_checkpoint_proves_that_it_is_whole() -> None:
+    offsets = {("a-b", 3): 70, ("t", 0): 0}
+    data = encode_checkpoint(offsets)
+    for at in range(len(data)):
+        for bits in range(1, 256):
+            damaged = data[:at] + bytes((data[at] ^ bits,)) + data[at + 1 :]
+            with contextlib.suppress(ValueError):
+                found = decode_checkpoint(damaged)
+                assert {key: found.get(key) for key in offsets} == offsets
+    for size in range(len(data)):
+        with pytest.raises(ValueError):  # noqa: PT011
+            decode_checkpoint(data[:size])
 
 
 @pytest.mark.parametrize("data", [b"", b"1\n0\n", b"0\n2\nt 0 5\n", b"0\n1\nt 0\n", b"0\nx\n"])
@@ -118,7 +137,7 @@ def test_only_a_clean_stop_leaves_the_mark(tmp_path: Path) -> None:
         opened.append(directory.was_clean)
         directory.begin()
         if clean:
-            directory.mark_clean()
+            directory.mark_clean({("t", 0): 80})
         directory.release()
     assert opened == [False, False, True]
     assert not (tmp_path / file_names.CLEAN_SHUTDOWN).exists()
@@ -127,7 +146,7 @@ def test_only_a_clean_stop_leaves_the_mark(tmp_path: Path) -> None:
 def test_a_start_that_changes_nothing_leaves_the_mark(tmp_path: Path) -> None:
     for _ in range(2):
         directory = DataDirectory(str(tmp_path), Disk(), 1)
-        directory.mark_clean()
+        directory.mark_clean({})
         directory.release()
     directory = DataDirectory(str(tmp_path), Disk(), 1)
     assert directory.was_clean
@@ -197,14 +216,90 @@ def test_an_identity_that_is_not_ours_is_refused(tmp_path: Path, content: bytes)
         DataDirectory(str(tmp_path), Disk(), 1)
 
 
-def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        file_names.RECOVERY_POINTS,
+        file_names.END_POSITIONS,
+        file_names.START_OFFSETS,
+        file_names.CLEANER_OFFSETS,
+    ],
+)
+@pytest.mark.parametrize("content", [b"0\n5\n", b"\0\0", b"0\n2\nt 0 8\n#crc32c 0 1\n", b"\xff"])
+def test_a_broken_checkpoint_is_told_and_passed_over(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
     DataDirectory(str(tmp_path), Disk(), 1).release()
-    (tmp_path / file_names.RECOVERY_POINTS).write_bytes(b"0\n5\n")
-    with pytest.raises(DirectoryUnreadable, match="recovery-point"):
-        DataDirectory(str(tmp_path), Disk(), 1)
-    # The lock was given back.
-    (tmp_path / file_names.RECOVERY_POINTS).unlink()
-    DataDirectory(str(tmp_path), Disk(), 1).release()
+    (tmp_path / name).write_bytes(content)
+    directory = DataDirectory(str(tmp_path), Disk(), 1)
+    assert directory.last_known("t", 0) == LastKnown(None, None, False)
+    assert directory.cleaned_offset("t", 0) == 0
+    (told,) = directory.findings
+    assert told.startswith(f"{tmp_path / name} is damaged")
+    directory.release()
+
+
+def test_an_empty_checkpoint_of_the_cleaner_is_apache_kafkas(tmp_path: Path) -> None:
+    (tmp_path / file_names.CLEANER_OFFSETS).touch()
+    directory = DataDirectory(str(tmp_path), Disk(), 1)
+    assert not directory.findings
+    directory.release()
+
+
+# The directory's identity
+
+
+def identities(path: Path) -> tuple[str, int, list[str]]:
+    directory = DataDirectory(str(path), Disk(), None)
+    directory.release()
+    return directory.cluster_id, directory.node_id, directory.findings
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\0" * 90, b"version=1\n", b"versiom=1"])
+def test_a_lost_identity_comes_back(tmp_path: Path, content: bytes | None) -> None:
+    DataDirectory(str(tmp_path), Disk(), 7).release()
+    before = identities(tmp_path)
+    path = tmp_path / file_names.META_PROPERTIES
+    text = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    cluster_id, node_id, (told,) = identities(tmp_path)
+    assert (cluster_id, node_id) == before[:2]
+    assert str(path) in told
+    assert path.read_bytes() == text
+    if content is not None:
+        assert path.with_name("meta.properties.damaged").read_bytes() == content
+    assert identities(tmp_path) == before
+
+
+def test_one_other_letter_in_an_id_is_damage_another_id_is_a_wish(tmp_path: Path) -> None:
+    cluster_id, _, _ = identities(tmp_path)
+    path = tmp_path / file_names.META_PROPERTIES
+    text = path.read_text()
+    letter = "x" if cluster_id[5] != "x" else "y"
+    path.write_text(text.replace(cluster_id, cluster_id[:5] + letter + cluster_id[6:]))
+    assert identities(tmp_path)[0] == cluster_id
+    assert path.read_text() == text
+    path.write_text(text.replace(cluster_id, "4L6g3nShT-eMCtK--X86sw"))
+    assert identities(tmp_path)[0] == "4L6g3nShT-eMCtK--X86sw"
+    path.write_text(text.replace("node.id=1", "node.id=2"))
+    told = identities(tmp_path)
+    assert told[1] == 2
+    assert "node.id=1" in told[2][0]
+    assert not identities(tmp_path)[2]
+
+
+def test_a_copy_that_is_damaged_is_made_again(tmp_path: Path) -> None:
+    before = identities(tmp_path)
+    path = tmp_path / file_names.META_COPY
+    sound = path.read_bytes()
+    for content in (b"", bytes(20), sound[:-1], None):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        assert identities(tmp_path) == before
+        assert path.read_bytes() == sound
 
 
 def test_a_path_that_cannot_be_a_directory_is_named(tmp_path: Path) -> None:

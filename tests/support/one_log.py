@@ -15,6 +15,7 @@ from tidelog.storage.open_segments import OpenSegments
 from tidelog.storage.record import Record
 from tidelog.storage.record_batch import batches, decode_records, encode_batch
 from tidelog.storage.recovery import LastKnown, create_log, open_log
+from tidelog.storage.recovery_watch import RecoveryWatch
 
 NOW = 1_700_000_000_000
 TOPIC_ID = uuid.UUID(int=99)
@@ -66,13 +67,15 @@ class OneLog:
         clean: bool = False,
         recovery_point: int | None = None,
         start_offset: int | None = None,
+        end_position: int | None = None,
     ) -> Log:
-        """Open the directory as it is now."""
+        """Open the directory as it is now; ``self.watch`` has what there is to tell."""
         if clean and recovery_point is None:
             recovery_point = self.log.end_offset
         self.disk = FaultyDisk(self.root)
-        known = LastKnown(recovery_point, start_offset, clean)
-        self.log = open_log(self._place(), self.settings, known, NOW)
+        known = LastKnown(recovery_point, start_offset, clean, end_position)
+        self.watch = RecoveryWatch()
+        self.log = open_log(self._place(), self.settings, known, NOW, self.watch)
         return self.log
 
     def file(self, base_offset: int, suffix: str = ".log") -> Path:
