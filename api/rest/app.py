@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from tidelog.api.errors import MAY_PASS, ApiError, HttpError, http_error
 from tidelog.api.rest import groups, members, operating, retention, topics
@@ -106,6 +107,9 @@ def _answer_errors(app: FastAPI) -> None:
         if isinstance(error.__cause__, RecursionError):
             message = "the body is nested too deep to be read"
             return _response(HttpError(422, "nested_too_deep", message, {}))
+        if isinstance(error.__cause__, ApiError):
+            # Met while the body was read.
+            return _response(http_error(error.__cause__))
         status, path = error.status_code, request.url.path
         allowed = allowed_methods(app.openapi(), path)
         if status in (404, 405) and allowed:
@@ -118,7 +122,11 @@ def _answer_errors(app: FastAPI) -> None:
         message = f"{request.method} {path}: {error.detail}"
         return _response(HttpError(status, code, message, {}))
 
-    for kind in (ApiError, BrokerError, StorageError, GroupError):
+    async def cut_off(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # Nobody is there to read it.
+
+    app.add_exception_handler(ClientDisconnect, cut_off)
+    for kind in (ApiError, BrokerError, StorageError, GroupError, Exception):
         app.add_exception_handler(kind, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, refused)

@@ -21,6 +21,7 @@ from tidelog.api.rest.http import (
     Request,
     Scope,
     Send,
+    given_request_id,
     reply,
     too_large,
 )
@@ -34,7 +35,6 @@ from tidelog.api.rest.target import path_of, segments
 from tidelog.broker.errors import Loading
 
 _log = logging.getLogger("tidelog.http")
-_REQUEST_ID_MAX = 128
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
@@ -79,9 +79,9 @@ class Door:
             await exchange.reply_error(failed)
 
     def _request_id(self, scope: Scope) -> bytes:
-        for name, value in scope["headers"]:
-            if name == b"x-request-id" and 0 < len(value) <= _REQUEST_ID_MAX:
-                return bytes(value)
+        given = given_request_id(scope)
+        if given is not None:
+            return given
         self._count += 1
         return f"{self._id_prefix}-{self._count:x}".encode()
 
@@ -127,6 +127,9 @@ class Door:
         self, scope: Scope, parts: list[str], receive: Receive, exchange: _Exchange
     ) -> None:
         """FastAPI splits and decodes by itself: it gets each name encoded in one way."""
+        if scope["raw_path"] == b"*" and scope["method"] == "OPTIONS":
+            await exchange.reply_empty((b"allow", _METHODS))
+            return
         if b"%" in scope["raw_path"]:
             scope = {**scope, "path": path_of(*parts[1:])}
         await self._administration(scope, _bounded(scope, receive, self._body_limit), exchange.send)
@@ -152,14 +155,11 @@ class Door:
         exchange.origin = origin
         if scope["method"] != "OPTIONS":
             return False
-        headers = (
+        await exchange.reply_empty(
             (b"access-control-allow-methods", _METHODS),
             (b"access-control-allow-headers", b"*"),
             (b"access-control-max-age", b"600"),
         )
-        start = {"type": "http.response.start", "status": 204, "headers": list(headers)}
-        await exchange.send(start)
-        await exchange.send({"type": "http.response.body", "body": b""})
         return True
 
     def _check_our_host(self, host: str) -> None:
@@ -204,6 +204,12 @@ class _Exchange:
         if start["status"] == 200 and b"content-length" not in names:
             await self._send({"type": "http.response.body", "body": b""})
             raise _HeadIsAll
+
+    async def reply_empty(self, *headers: tuple[bytes, bytes]) -> None:
+        """204."""
+        start = {"type": "http.response.start", "status": 204, "headers": list(headers)}
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": b""})
 
     async def reply_error(self, failed: HttpError) -> None:
         """The one form of error; a reply to a body that was not read ends the connection."""

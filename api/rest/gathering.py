@@ -39,6 +39,10 @@ class GatheringTransport:
         else:
             self._transport.write(b"".join(parts))
 
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
         self._flush()
         self._transport.close()

@@ -22,6 +22,7 @@ NDJSON = b"application/x-ndjson"
 EVENT_STREAM = b"text/event-stream"
 OCTET_STREAM = b"application/octet-stream"
 
+_REQUEST_ID_BYTES_MAX = 128
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -154,6 +155,14 @@ def too_large(limit: int) -> ApiError:
     """The answer to a body beyond ``limit`` bytes."""
     message = f"the request body is larger than http.max.body.bytes={limit}"
     return ApiError(413, "body_too_large", message, limit=limit)
+
+
+def given_request_id(scope: Scope) -> bytes | None:
+    """The client's own id of the request, if it is one to go on with."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and 0 < len(value) <= _REQUEST_ID_BYTES_MAX:
+            return bytes(value)
+    return None
 
 
 async def reply(

@@ -85,7 +85,15 @@ def routes(context: RestContext) -> APIRouter:
         rebalance it says so and goes on by itself. Partitions that are `revoked` stay the
         member's until its next poll, which may be preceded by a commit.
         """
-        content = await poll(group, member, body, request.is_disconnected)
+
+        async def is_gone() -> bool:
+            connection = request.scope.get("connection")
+            # One that sends nothing more may still read: it gets its answer, but at once.
+            return (connection is not None and connection.half_closed) or (
+                await request.is_disconnected()
+            )
+
+        content = await poll(group, member, body, is_gone)
         headers = {"Cache-Control": "no-store"}
         return Response(content, headers=headers, media_type="application/json")
 

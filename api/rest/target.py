@@ -1,13 +1,14 @@
-"""Names in the paths of requests: each segment stands for one name, percent-encoded as UTF-8.
+"""The target of a request, and the names in its path.
 
-Names may hold every character, ``/`` and ``%`` too, so a path is split while it is still encoded
-and its segments are decoded after that, once (RFC 3986, 2.4). No segment is dropped: ``..`` is a
-name as good as any.
+Each segment of a path stands for one name, percent-encoded as UTF-8. Names may hold every
+character, ``/`` and ``%`` too, so a path is split while it is still encoded and its segments are
+decoded after that, once (RFC 3986, 2.4). No segment is dropped: ``..`` is a name as good as any.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from tidelog.api.errors import ApiError
@@ -15,6 +16,29 @@ from tidelog.api.errors import ApiError
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SAFE = "!$&'()*+,;=:@"
 """With letters, digits and ``-._~`` what RFC 3986 allows in a segment as it is."""
+
+
+class Target(NamedTuple):
+    """``authority`` is given where the target is a whole URL, as for a proxy."""
+
+    raw_path: bytes
+    query: bytes
+    authority: bytes | None = None
+
+
+def split_target(target: bytes) -> Target:
+    """The parts of a target in any form that RFC 9112, 3.2 gives it. Raises ApiError."""
+    if b"#" in target:
+        target = target.partition(b"#")[0]
+    path, _, query = target.partition(b"?")
+    if path.startswith(b"/") or path == b"*":
+        return Target(path, query)
+    scheme, separator, rest = path.partition(b"://")
+    authority, slash, path = rest.partition(b"/")
+    if not separator or scheme.lower() not in (b"http", b"https") or not authority:
+        message = f"the target of the request, {target!r}, is not a path or an http URL"
+        raise ApiError(400, "invalid_target", message)
+    return Target(slash + path or b"/", query, authority.rpartition(b"@")[2])
 
 
 def segments(raw_path: bytes) -> list[str]:

@@ -193,23 +193,6 @@ class TestConnection:
         with socket.create_connection((address.hostname or "", address.port or 0), 30) as made:
             yield made
 
-    @pytest.mark.parametrize(
-        ("sent", "status"),
-        [
-            (b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", b"431"),
-            (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", b"431"),
-            (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000, b"431"),
-            (b"nonsense\r\n\r\n", b"400"),
-            (b"\x00\x00\x00\x12\x00\x12\x00\x00", b"400"),
-            (b"POST /v1/topics HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"400"),
-        ],
-    )
-    def test_no_request(self, connection: socket.socket, sent: bytes, status: bytes) -> None:
-        connection.sendall(sent)
-        answer = connection.makefile("rb").read()
-        assert answer.startswith(b"HTTP/1.1 " + status)
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"]
-
     def test_a_body_that_is_declared_too_large(
         self, broker: BrokerProcess, connection: socket.socket
     ) -> None:
