@@ -160,15 +160,14 @@ class Dispatcher:
         """
         api = APIS.get(header.api_key)
         if api is None:
-            raise ProtocolError(f"api key {header.api_key} is not served")
+            raise ProtocolError("the API is not served", f"key {header.api_key}")
         version = header.api_version
         if api.serves(version):
             route = self._routes[header[:2]] = Route.of(api, version)
             return route
         if api.key == _API_VERSIONS:
             return None
-        old = api.advertised_min is not None and version < api.min_version
-        raise ProtocolError(f"{api.name} version {version} is {'too old' if old else 'not served'}")
+        raise ProtocolError("the version is not served", f"{version} of {api.name}")
 
     def _explain_versions(self, header: RequestHeader, peer: Peer) -> Reply:
         """KIP-511: ApiVersions of an unknown version is answered in version 0, with the list."""

@@ -23,13 +23,26 @@ TAGS_MAX = 1000
 ELEMENTS_MAX = 200_000
 """Elements of all arrays of one request: a few bytes of a frame become an object of many."""
 
+TEXT_MAX = 2**15 - 1
+"""Bytes of one text."""
+NULL_REFUSED = "a field is null that may not be"
+"""The reason where the schema has no null."""
+
 Buffer = bytes | bytearray | memoryview
 Part = Buffer | FileSlice
 """Of a response; what stays in its file is sent from there."""
 
 
 class ProtocolError(Exception):
-    """Bytes that are not the protocol; the connection ends."""
+    """Bytes that are not the protocol; the connection ends.
+
+    ``reason`` is one of a few, by which such connections are counted; ``detail`` is what was sent.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
 
 
 class RequestHeader(NamedTuple):
@@ -54,7 +67,8 @@ def frame_size(buffer: Buffer, position: int, available: int, limit: int) -> int
         other = _other_protocol(bytes(buffer[position : position + LENGTH_SIZE]))
         if other is not None:
             raise ProtocolError(f"this is {other}, and only the Kafka protocol is spoken here")
-        raise ProtocolError(f"a frame of {length} bytes; {HEADER_SIZE_MIN} to {limit} are allowed")
+        allowed = f"{length} bytes, where {HEADER_SIZE_MIN} to {limit} are allowed"
+        raise ProtocolError("the size of a frame is wrong", allowed)
     return int(length) + LENGTH_SIZE
 
 
@@ -88,7 +102,7 @@ def skip_tags(frame: Buffer, position: int) -> int:
         return position + 1
     count, position = read_varint(frame, position)
     if count > TAGS_MAX:
-        raise ProtocolError(f"a section of {count} tagged fields")
+        raise ProtocolError("there are too many tagged fields", f"{count} in a section")
     for _ in range(count):
         _, position = read_varint(frame, position)
         size, position = read_varint(frame, position)

@@ -14,7 +14,14 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.framing import ELEMENTS_MAX, ProtocolError, read_varint, skip_tags
+from tidelog.api.kafka.framing import (
+    ELEMENTS_MAX,
+    NULL_REFUSED,
+    TEXT_MAX,
+    ProtocolError,
+    read_varint,
+    skip_tags,
+)
 from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.partition import Partition
@@ -66,11 +73,11 @@ def _read_request(frame: memoryview, position: int, version: int) -> ProduceRequ
     acks, _ = _ACKS_TIMEOUT.unpack_from(frame, position)
     places: list[Place] = []
     topics, position = _count(frame, position + _ACKS_TIMEOUT.size, flexible)
-    _check_elements(topics)
+    _check_elements(topics, 0)
     for _ in range(topics):
         topic, position = _topic(frame, position, flexible, ids)
         partitions, position = _count(frame, position, flexible)
-        _check_elements(len(places) + partitions)
+        _check_elements(partitions, len(places))
         for _ in range(partitions):
             (index,) = _INT32.unpack_from(frame, position)
             length, position = _count(frame, position + 4, flexible)
@@ -86,9 +93,11 @@ def _read_request(frame: memoryview, position: int, version: int) -> ProduceRequ
     return ProduceRequest(transactional_id, acks, places)
 
 
-def _check_elements(count: int) -> None:
-    if count > ELEMENTS_MAX:
-        raise ProtocolError(f"a produce request of {count} topics or partitions")
+def _check_elements(count: int, before: int) -> None:
+    if count < 0:
+        raise ProtocolError(NULL_REFUSED)
+    if before + count > ELEMENTS_MAX:
+        raise ProtocolError("an array does not fit the request", f"{before + count} elements")
 
 
 def _count(frame: memoryview, position: int, flexible: bool) -> tuple[int, int]:
@@ -109,7 +118,7 @@ def _text(frame: memoryview, position: int, flexible: bool) -> tuple[str | None,
     if length < 0:
         return None, position
     end = position + length
-    if end > len(frame):
+    if end > len(frame) or length > TEXT_MAX:
         raise ProtocolError("a text does not fit the produce request")
     try:
         return str(frame[position:end], "utf-8"), end
@@ -122,7 +131,9 @@ def _topic(
 ) -> tuple[str | uuid.UUID, int]:
     if not ids:
         name, position = _text(frame, position, flexible)
-        return name or "", position
+        if name is None:
+            raise ProtocolError(NULL_REFUSED)
+        return name, position
     end = position + 16
     if end > len(frame):
         raise ProtocolError("a topic id does not fit the produce request")

@@ -24,8 +24,8 @@ def test_the_length_counts_what_follows_it() -> None:
         (b"GET / HTTP/1.1\r\n", "HTTP"),
         (b"POST /v1/topics", "HTTP"),
         (b"\x16\x03\x01\x02\x00\x01", "TLS"),
-        (b"\xff\xff\xff\xff", "a frame of -1 bytes"),
-        (b"\x7f\xff\xff\xff", "a frame of 2147483647 bytes"),
+        (b"\xff\xff\xff\xff", "-1 bytes"),
+        (b"\x7f\xff\xff\xff", "2147483647 bytes"),
     ],
 )
 def test_what_cannot_be_a_length_is_called_by_its_name(start: bytes, what: str) -> None:
