@@ -21,6 +21,7 @@ from tidelog.api.kafka.dispatch import Dispatcher, Reply
 from tidelog.api.kafka.framing import LENGTH_SIZE, Part, ProtocolError, frame_size
 from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.peer import Peer
+from tidelog.api.kafka.refused_connections import RefusedConnections
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -32,7 +33,6 @@ _LARGE_REPLY_BYTES = 64 * 1024
 _SPARE_BYTES_MAX = 4 * 1024 * 1024
 _SPARES_MAX = 4
 _FIRST_ROOM_BYTES = 1024 * 1024
-_log = logging.getLogger("tidelog.kafka")
 
 
 class KafkaServer:
@@ -55,6 +55,7 @@ class KafkaServer:
         self._connections_max: int = settings["max.connections"]
         self._per_address_max: int = settings["max.connections.per.ip"]
         self.connections: set[Connection] = set()
+        self.refused = RefusedConnections(logging.getLogger("tidelog.kafka"))
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._spares: list[bytearray] = []
         self._server: asyncio.Server | None = None
@@ -106,6 +107,7 @@ class KafkaServer:
         late = list(self.connections)
         for connection in late:
             connection.abort()
+        self.refused.end_minute()
         return len(late)
 
 
@@ -146,6 +148,7 @@ class Connection(asyncio.BufferedProtocol):
         # A client whose machine is gone never says so.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if not self._server.admits(host):
+            self._server.refused.tell(self.peer.address, "there are too many connections")
             transport.close()
             return
         self._server.connections.add(self)
@@ -222,7 +225,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(error)
 
     def _refuse(self, error: ProtocolError) -> None:
-        _log.info("%s: %s; closing", self.peer.address, error)
+        self._server.refused.tell(self.peer.address, error.reason, error.detail)
         self._close()
 
     def _take(self, data: memoryview) -> None:
