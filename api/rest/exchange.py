@@ -133,6 +133,8 @@ class Exchange:
             self._expects_continue = False
             self._wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not self._over and (self._delivered or (self.arriving and not self._parts)):
+            if self.arriving:
+                self._wire.resume_reading()
             self._event.clear()
             await self._event.wait()
         if self._over:
@@ -140,10 +142,7 @@ class Exchange:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self._held_bytes = 0
-        if self.arriving:
-            self._wire.resume_reading()
-        else:
-            self._delivered = True
+        self._delivered = not self.arriving
         return {"type": "http.request", "body": body, "more_body": self.arriving}
 
     # The reply

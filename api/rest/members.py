@@ -88,7 +88,7 @@ def routes(context: RestContext) -> APIRouter:
 
         async def is_gone() -> bool:
             connection = request.scope.get("connection")
-            # One that sends nothing more may still read: it gets its answer, but at once.
+            # Who sends nothing more may still read, and so gets its answer, but soon.
             return (connection is not None and connection.half_closed) or (
                 await request.is_disconnected()
             )

@@ -197,16 +197,25 @@ class TestHalfClosed:
             event = b"".join(talk.stream.readline() for _ in range(5))
             assert b'"value":%d' % value in event
 
-    def test_a_member_is_answered_at_once(
-        self, talk: Conversation, http: httpx.Client, single: str
+    def test_a_member_is_answered_with_its_next_heartbeat(
+        self, start_broker: Callable[..., BrokerProcess]
     ) -> None:
         """It may have gone: nobody is kept in a group for it."""
-        path = f"/v1/groups/half-{single}/members"
-        joined = http.post(path, json={"topics": [single]}).json()
+        broker = start_broker(
+            *("--set", "group.consumer.min.heartbeat.interval.ms=100"),
+            *("--set", "group.consumer.heartbeat.interval.ms=100"),
+        )
+        with broker.client() as http:
+            http.post("/v1/topics", json={"name": "t", "partitions": 1})
+            path = "/v1/groups/half/members"
+            joined = http.post(path, json={"topics": ["t"]}).json()
         body = json.dumps({"cursor": joined["cursor"], "wait_ms": 60_000}).encode()
-        talk.send(request("POST", f"{path}/{joined['member_id']}/poll", body))
-        talk.close_half()
-        assert talk.answer().json["records"] == []
+        with connected(broker.url) as connection, connection.makefile("rb") as stream:
+            connection.sendall(request("POST", f"{path}/{joined['member_id']}/poll", body))
+            connection.shutdown(socket.SHUT_WR)
+            answer = read_answer(stream)
+        assert answer is not None
+        assert answer.json["records"] == []
 
     @pytest.mark.parametrize("sent", [b"GET / HT", LIVE[:-2], LIVE + LIVE[:-2]])
     def test_in_the_middle_of_a_head(self, talk: Conversation, sent: bytes) -> None:
@@ -242,6 +251,14 @@ class TestPipelines:
         for path in paths:
             for method in ("GET", "HEAD"):
                 assert talk.answer(method).status == (404 if path == "/nowhere" else 200)
+
+    def test_a_body_that_comes_later(self, talk: Conversation, single: str) -> None:
+        head, _, body = produce(single, 1).partition(b"\r\n\r\n")
+        talk.send(LIVE, head, b"\r\n\r\n")
+        assert talk.answer().status == 200
+        talk.send(body, LIVE)
+        assert talk.answer().json["records"][0]["offset"] == 0
+        assert talk.answer().status == 200
 
     def test_a_bad_request_is_answered_in_its_turn(self, talk: Conversation, single: str) -> None:
         talk.send(produce(single, 1), produce(single, 2), b"nonsense\r\n\r\n", LIVE)
