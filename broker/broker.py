@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from tidelog.broker.broker_settings import BrokerSettings
+from tidelog.broker.broker_settings import PARTITIONS_MAX, BrokerSettings
 from tidelog.broker.catalog import Catalog
 from tidelog.broker.clock import Clock
 from tidelog.broker.compaction import Compaction
@@ -44,7 +44,6 @@ from tidelog.storage.read_cache import ReadCache
 
 _READER_THREADS = 4
 _OPEN_FILES = 65_536
-PARTITIONS_MAX = 10_000
 """Partitions of one topic."""
 
 CommittedOffset = Callable[[str, str, int], int | None]

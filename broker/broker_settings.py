@@ -12,6 +12,8 @@ from tidelog.broker.settings import Setting, Value, find, table
 _INT_MAX = 2**31 - 1
 _LONG_MAX = 2**63 - 1
 _MIB = 1024 * 1024
+PARTITIONS_MAX = 10_000
+"""Of one topic."""
 
 
 def _cache_bytes() -> str:
@@ -46,7 +48,7 @@ def _fixed(name: str, kind: str, default: str, text: str) -> Setting:
 
 _TOPICS = (
     _bool("auto.create.topics.enable", True, "Create a topic when a client first asks for it."),
-    _int("num.partitions", 1, "Partitions of a topic created without a count.", 1, 10_000),
+    _int("num.partitions", 1, "Partitions of a topic created without a count.", 1, PARTITIONS_MAX),
     _int("default.replication.factor", 1, "Replicas of a topic created without a count.", 1),
     _bool("delete.topic.enable", True, "Whether topics may be deleted."),
     _bool(
@@ -138,7 +140,13 @@ _CONNECTIONS = (
 )
 
 _GROUPS = (
-    _int("offsets.topic.num.partitions", 1, "Partitions of the topic of committed offsets.", 1),
+    _int(
+        "offsets.topic.num.partitions",
+        1,
+        "Partitions of the topic of committed offsets.",
+        1,
+        PARTITIONS_MAX,
+    ),
     _int(
         "offsets.topic.segment.bytes",
         100 * _MIB,
@@ -238,10 +246,26 @@ class BrokerSettings(Mapping[str, Any]):
         self._check_pairs()
 
     def _check_pairs(self) -> None:
-        for name in ("group", "group.consumer"):
-            low, high = f"{name}.min.session.timeout.ms", f"{name}.max.session.timeout.ms"
-            if self[low] > self[high]:
-                raise InvalidSetting(low, str(self[low]), f"must be at most {high}={self[high]}")
+        """What Apache Kafka asks of settings together (``GroupCoordinatorConfig.validate``)."""
+        session, interval = "session.timeout.ms", "heartbeat.interval.ms"
+        self._check_at_most(f"group.min.{session}", f"group.max.{session}")
+        consumer = "group.consumer"
+        for what in (session, interval):
+            low, high = f"{consumer}.min.{what}", f"{consumer}.max.{what}"
+            self._check_at_most(low, high)
+            self._check_at_most(low, f"{consumer}.{what}")
+            self._check_at_most(f"{consumer}.{what}", high)
+        self._check_at_most(f"{consumer}.{interval}", f"{consumer}.{session}", but_below=True)
+
+    def _check_at_most(self, low: str, high: str, *, but_below: bool = False) -> None:
+        """``high`` is not below ``low``; the one of them that was given is to blame."""
+        if self[low] + but_below <= self[high]:
+            return
+        if high in self.overrides and low not in self.overrides:
+            relation = "above" if but_below else "at least"
+            raise InvalidSetting(high, str(self[high]), f"must be {relation} {low}={self[low]}")
+        relation = "below" if but_below else "at most"
+        raise InvalidSetting(low, str(self[low]), f"must be {relation} {high}={self[high]}")
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]

@@ -6,6 +6,7 @@ Values travel as text, as in Kafka's protocol; ``parse`` turns them into what co
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ Value = int | float | bool | str | tuple[str, ...] | None
 _BOUNDS: dict[str, tuple[float, float]] = {
     "int": (-(2**31), 2**31 - 1),
     "long": (-(2**63), 2**63 - 1),
-    "double": (float("-inf"), float("inf")),
+    "double": (-sys.float_info.max, sys.float_info.max),
 }
 
 
@@ -69,18 +70,27 @@ class Setting:
 
     def _number(self, text: str, kind: type[int] | type[float]) -> int | float:
         try:
-            value = kind(text)
+            # Python's own way to group digits is not a number to anybody else.
+            value = kind(text.replace("_", "x"))
         except ValueError:
             what = "a whole number" if kind is int else "a number"
             raise InvalidSetting(self.name, text, f"must be {what}") from None
-        low, high = _BOUNDS[self.kind]
-        low = low if self.minimum is None else self.minimum
-        high = high if self.maximum is None else self.maximum
+        low, high = self.bounds
         if not value >= low:
             raise InvalidSetting(self.name, text, f"must be at least {low}")
         if not value <= high:
             raise InvalidSetting(self.name, text, f"must be at most {high}")
+        self._check_choice(str(value), text)
         return value
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value of a number."""
+        low, high = _BOUNDS[self.kind]
+        return (
+            low if self.minimum is None else self.minimum,
+            high if self.maximum is None else self.maximum,
+        )
 
 
 def table(settings: Iterable[Setting]) -> dict[str, Setting]:

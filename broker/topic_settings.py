@@ -17,6 +17,7 @@ from tidelog.storage.log_settings import LogSettings
 _INT_MAX = 2**31 - 1
 _LONG_MAX = 2**63 - 1
 _HOUR_MS = 3_600_000
+_LEVELS = ("-1", *map(str, range(1, 10)))
 _NO_EFFECT = "Accepted and kept; without effect on a single broker."
 
 
@@ -61,6 +62,7 @@ TOPIC_SETTINGS = table(
             _NO_EFFECT,
             -1,
             high=9,
+            choices=_LEVELS,
             told_as="compression.gzip.level",
         ),
         _setting(

@@ -18,6 +18,8 @@ from tidelog.storage.record import Record
 from tidelog.storage.record_batch import BatchHeader
 from tidelog.storage.segment import SegmentInfo
 
+_TIMESTAMP_MAX = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class CompactionPlan:
@@ -127,7 +129,8 @@ class KeepRules:
             sets_horizon = any(record.value is None for record in kept)
         if not sets_horizon or horizon_ms is not None or not kept:
             return Kept(kept, None, as_header)
-        return Kept(kept, self._now_ms + self._delete_retention_ms, as_header)
+        horizon_ms = min(self._now_ms + self._delete_retention_ms, _TIMESTAMP_MAX)
+        return Kept(kept, horizon_ms, as_header)
 
     def _newest(self, records: Sequence[Record], expired: bool) -> list[Record]:
         """Those with a key and no later record; tombstones until their horizon."""

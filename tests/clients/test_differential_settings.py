@@ -12,7 +12,10 @@ import pytest
 
 from tests.support.both_brokers import BothBrokers
 from tests.support.kafka_wire import Message
+from tests.support.setting_bounds import allowed, refused
 from tidelog.api.kafka.apis import APIS
+from tidelog.broker.settings import Setting
+from tidelog.broker.topic_settings import TOPIC_SETTINGS
 
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
 
@@ -168,6 +171,50 @@ def test_change_all_settings(both: BothBrokers, version: int) -> None:
     change()
     change(name="no-such-topic")
     change(name="x", kind=99)
+
+
+_ONLY_THEIRS = {
+    ("retention.bytes", "-2"),  # as good as -1, they say
+    ("retention.bytes", "-9223372036854775808"),
+}
+"""Values that they take and we refuse."""
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [one for one in TOPIC_SETTINGS.values() if one.name not in _ONLY_OURS],
+    ids=lambda one: one.name,
+)
+def test_bounds_of_settings_of_a_topic(both: BothBrokers, setting: Setting) -> None:
+    """What is allowed at its ends, and just beyond, when a topic is made and when it is changed."""
+    topic = both.create_topic(unused_name())
+    # A number beyond the largest is to them of no kind: it is refused all the same.
+    for value in (*allowed(setting), *refused(setting), *_MORE.get(setting.name, ())):
+        new = {"name": unused_name(), "num_partitions": 1, "replication_factor": 1}
+        configs = [{"name": setting.name, "value": value}]
+        made = both.ask("create_topics", 4, topics=[{**new, "configs": configs}], timeout_ms=30_000)
+        config = {**configs[0], "config_operation": _SET}
+        changed = both.ask("incremental_alter_configs", 1, **alter_fields(topic, [config]))
+        codes = [
+            (answers[0]["topics"][0]["error_code"], answers[1]["responses"][0]["error_code"])
+            for answers in zip(made, changed, strict=True)
+        ]
+        if (setting.name, value) in _ONLY_THEIRS:
+            assert codes == [(40, 40), (0, 0)], value
+        else:
+            assert codes[0] == codes[1], value
+
+
+_MORE = {
+    "compression.gzip.level": ("0", "1"),
+    "leader.replication.throttled.replicas": ("*", "1:1,2:1"),
+    "follower.replication.throttled.replicas": ("*", "1:1,2:1"),
+    "cleanup.policy": (" compact , delete ", "compact,compact"),
+    "retention.bytes": ("-9223372036854775808",),
+    "remote.storage.enable": ("true",),
+    "preallocate": (" TRUE ", "True", "1"),
+    "retention.ms": (" 5 ", "+5", "5.0", "0x5", ""),
+}
 
 
 def test_settings_of_a_group(both: BothBrokers) -> None:

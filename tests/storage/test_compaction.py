@@ -181,8 +181,11 @@ def test_a_tombstone_stays_until_its_horizon(make_log: Callable[..., OneLog]) ->
     assert [key for _, key, _ in held(one)] == [b"b", b"c", b"d"]
 
 
-def test_a_horizon_keeps_times_and_headers_of_records(make_log: Callable[..., OneLog]) -> None:
-    one = make_log()
+@pytest.mark.parametrize("delete_retention_ms", [0, HOUR_MS, 2**63 - 1])
+def test_a_horizon_keeps_times_and_headers_of_records(
+    make_log: Callable[..., OneLog], delete_retention_ms: int
+) -> None:
+    one = make_log(delete_retention_ms=delete_retention_ms)
     records = [
         (NOW + 7, b"a", b"1", [(b"h", b"v")]),
         (NOW - 90_000, b"b", None, [(b"n", None)]),
@@ -509,11 +512,14 @@ def test_the_plan_says_what_was_done(make_log: Callable[..., OneLog]) -> None:
     assert (after.clean_bytes, after.dirty_bytes) == (one.log.segments[0].size, 0)
 
 
+@pytest.mark.parametrize("delete_retention_ms", [HOUR_MS, 2**63 - 1])
 def test_apache_kafka_finds_no_fault_with_what_is_left(
-    make_log: Callable[..., OneLog], apache_kafka: ApacheKafka
+    make_log: Callable[..., OneLog], apache_kafka: ApacheKafka, delete_retention_ms: int
 ) -> None:
     """Rewritten batches of every codec, horizons, headers without records, merged segments."""
-    one = make_log(segment_bytes=3000, index_interval_bytes=200)
+    one = make_log(
+        segment_bytes=3000, index_interval_bytes=200, delete_retention_ms=delete_retention_ms
+    )
     for number in range(120):
         records = [
             (NOW + number * (1 if number % 3 else -2), b"k%d" % key, value, ())
