@@ -16,6 +16,8 @@ from tidelog.storage.errors import UnreadableBatch
 from tidelog.storage.record import Record, encode_name
 
 encode_json = msgspec.json.encode
+_NULL = b"null"
+"""The JSON value is shown as text: ``null`` in its place stands for no value."""
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 VALUE_MODES = ("json", "text", "base64")
@@ -88,12 +90,12 @@ def _values(values: Sequence[bytes | None], mode: str) -> list[bytes]:
 
 
 def _are_json(values: list[bytes]) -> bool:
-    """Whether each is one JSON value without line breaks around or in it.
+    """Whether each is one JSON value, not null, without line breaks around or in it.
 
     Values as long as the elements of the list that they make together are those elements.
     """
     joined = b",".join(values)
-    if b"\n" in joined or b"\r" in joined:
+    if b"\n" in joined or b"\r" in joined or _NULL in values:
         return False
     try:
         joined.decode()
@@ -109,7 +111,11 @@ def _value(value: bytes | None, mode: str) -> bytes:
     if mode == "json":
         try:
             value.decode()
-            return b'"value":' + msgspec.json.format(value, indent=-1)
+            compact = msgspec.json.format(value, indent=-1)
+            if compact != _NULL:
+                # Shown as it was sent, but for line breaks: they would end a line of NDJSON.
+                is_one_line = b"\n" not in value and b"\r" not in value
+                return b'"value":' + (value if is_one_line else compact)
         except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
             pass
     return _base64("value", value) if mode == "base64" else _text("value", "value_text", value)

@@ -80,6 +80,28 @@ def test_a_value_is_stored_as_its_bytes_were_sent(http: httpx.Client, single: st
     assert base64.b64decode(shown) == b'{"b":1,  "a":1.0}'
 
 
+@pytest.mark.parametrize("neighbour", ["1 ", "\t2", "not JSON", "null", " null ", "[1,\n2]", ""])
+def test_a_value_is_shown_as_it_is_whatever_stands_beside_it(
+    http: httpx.Client, single: str, neighbour: str
+) -> None:
+    value = '{"b":1,  "a":1.0, "big":1e400}'
+    produce(http, single, {"value_text": value}, {"value_text": neighbour})
+    path = f"/v1/topics/{single}/partitions/0/records"
+    for accept in ("application/json", "application/x-ndjson"):
+        page = http.get(path, headers={"Accept": accept}).text
+        assert f'"value":{value}' in page
+    (text,) = fetch(http, single, offset=1, value="text")
+    assert text["value_text"] == neighbour
+
+
+@pytest.mark.parametrize("word", ["null", " null", "null\r\n"])
+def test_the_word_null_is_no_tombstone(http: httpx.Client, single: str, word: str) -> None:
+    produce(http, single, {"value_text": word}, {"value": None})
+    shown, tombstone = fetch(http, single)
+    assert shown["value_text"] == word
+    assert tombstone["value"] is None
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
