@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from tidelog.broker.errors import InvalidSetting
@@ -135,6 +136,11 @@ _CONNECTIONS = (
     _long("http.body.timeout.ms", 60_000, "Longest pause within an HTTP request, ms.", 1),
     _long("http.heartbeat.interval.ms", 15_000, "Time between comments of an idle stream, ms.", 1),
     _list("cors.origins", "", "Web origins that may call the HTTP API from a browser."),
+    _list(
+        "trusted.proxies",
+        "127.0.0.0/8,::1",
+        "Addresses and networks of proxies whose X-Forwarded-Host and -Prefix are believed.",
+    ),
     _list("allowed.hosts", "", "Further values of the Host header that are ours."),
     _long("shutdown.grace.ms", 10_000, "How long a stop waits for requests under way, ms."),
 )
@@ -244,6 +250,15 @@ class BrokerSettings(Mapping[str, Any]):
                 default = setting.default
                 self._values[name] = None if default is None else setting.parse(default)
         self._check_pairs()
+        self._check_networks("trusted.proxies")
+
+    def _check_networks(self, name: str) -> None:
+        for text in self[name]:
+            try:
+                ip_network(text, strict=False)
+            except ValueError:
+                reason = "must be addresses or networks, as 127.0.0.1,10.0.0.0/8"
+                raise InvalidSetting(name, text, reason) from None
 
     def _check_pairs(self) -> None:
         """What Apache Kafka asks of settings together (``GroupCoordinatorConfig.validate``)."""

@@ -110,7 +110,8 @@ def _answer_errors(app: FastAPI) -> None:
         if isinstance(error.__cause__, ApiError):
             # Met while the body was read.
             return _response(http_error(error.__cause__))
-        status, path = error.status_code, request.url.path
+        status, path = error.status_code, request.scope["path"]
+        path = path.removeprefix(request.scope["root_path"])
         allowed = allowed_methods(app.openapi(), path)
         if status in (404, 405) and allowed:
             listed = ", ".join(allowed)

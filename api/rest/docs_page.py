@@ -1,4 +1,7 @@
-"""``/docs``: the API's description as one page that needs nothing from elsewhere."""
+"""``/docs``: the API's description as one page that needs nothing from elsewhere.
+
+Its one link is relative: a proxy may serve it below any prefix.
+"""
 
 DOCS_PAGE = r"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Tidelog API</title>
@@ -18,7 +21,7 @@ td:first-child { font-family: monospace }
 h2 { margin-top: 2rem; text-transform: capitalize } h3 { margin: 1rem 0 0; font-size: 1em }
 </style>
 <h1>Tidelog API</h1>
-<p>Machine-readable: <a href="/openapi.json">/openapi.json</a></p>
+<p>Machine-readable: <a href="openapi.json">openapi.json</a></p>
 <main>Loading…</main>
 <script>
 const make = (tag, text, ...children) => {
@@ -82,8 +85,8 @@ function show(api) {
       (groups[(call.tags || ["other"])[0]] ??= []).push(describe(method, path, call))
   for (const [name, calls] of Object.entries(groups)) main.append(make("h2", name), ...calls)
 }
-fetch("/openapi.json").then(reply => reply.json()).then(show).catch(error => {
-  document.querySelector("main").textContent = "/openapi.json cannot be read: " + error
+fetch("openapi.json").then(reply => reply.json()).then(show).catch(error => {
+  document.querySelector("main").textContent = "openapi.json cannot be read: " + error
 })
 </script></html>
 """

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import uuid
-from urllib.parse import urlsplit
+from collections.abc import Mapping
 
 from tidelog.api.errors import INTERNAL_ERROR, MAY_PASS, ApiError, HttpError, http_error
 from tidelog.api.rest.administration import Administration
+from tidelog.api.rest.browsers import Browsers
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.fetch import Fetch
 from tidelog.api.rest.http import (
@@ -28,6 +29,7 @@ from tidelog.api.rest.http import (
 from tidelog.api.rest.pages import Pages
 from tidelog.api.rest.probes import Probes
 from tidelog.api.rest.produce import Produce
+from tidelog.api.rest.proxies import Proxies, below
 from tidelog.api.rest.rendering import error_body
 from tidelog.api.rest.replay import Replay
 from tidelog.api.rest.server import is_loopback
@@ -51,20 +53,29 @@ class Door:
         self._fetch = Fetch(context)
         self._replay = Replay(context)
         self._pages = Pages(context)
-        self._origins = frozenset(settings["cors.origins"])
-        self._hosts = frozenset(settings["allowed.hosts"])
-        self._check_host = is_loopback(context.config.http_host)
+        self._proxies = Proxies(settings["trusted.proxies"])
+        on_loopback = is_loopback(context.config.http_host)
+        self._browsers = Browsers(settings, self._proxies, on_loopback=on_loopback)
+        self._vary = (b"Origin",) if self._browsers.answers_vary else ()
         self._id_prefix = uuid.uuid4().hex[:12]
         self._count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(send, self._request_id(scope))
+        headers = dict(scope["headers"])
+        exchange = _Exchange(send, self._request_id(headers))
+        exchange.vary = self._vary
         if scope["method"] == "HEAD":
             # Whatever GET answers, without its body.
             exchange.head_only = True
             scope = {**scope, "method": "GET"}
         try:
-            if not await self._browser(scope, exchange):
+            prefix = headers.get(b"x-forwarded-prefix")
+            if prefix is not None:
+                scope = self._below(self._proxies.prefix(scope, prefix), scope, exchange)
+            exchange.origin = self._browsers.admit(scope, headers)
+            if exchange.origin is not None and scope["method"] == "OPTIONS":
+                await self._answer_preflight(exchange)
+            else:
                 await self._route(scope, receive, exchange)
         except (ClientDisconnected, _HeadIsAll):
             return
@@ -78,12 +89,24 @@ class Door:
                 raise
             await exchange.reply_error(failed)
 
-    def _request_id(self, scope: Scope) -> bytes:
-        given = given_request_id(scope)
+    def _request_id(self, headers: Mapping[bytes, bytes]) -> bytes:
+        given = given_request_id(headers)
         if given is not None:
             return given
         self._count += 1
         return f"{self._id_prefix}-{self._count:x}".encode()
+
+    def _below(self, prefix: bytes, scope: Scope, exchange: _Exchange) -> Scope:
+        """The request without the prefix of a proxy, which may have removed it itself."""
+        exchange.prefix = prefix
+        if prefix:
+            # What anybody may have said has to be kept apart by caches.
+            exchange.vary = (*exchange.vary, b"X-Forwarded-Prefix")
+        path = scope["raw_path"]
+        if prefix and (path + b"/").startswith(prefix + b"/"):
+            path = path[len(prefix) :] or b"/"
+        root = prefix.decode("ascii")
+        return {**scope, "root_path": root, "raw_path": path, "path": path.decode("ascii")}
 
     async def _route(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         """Hot routes are found by the shape of their path."""
@@ -132,43 +155,16 @@ class Door:
             return
         if b"%" in scope["raw_path"]:
             scope = {**scope, "path": path_of(*parts[1:])}
+        if scope["root_path"]:
+            scope = {**scope, "path": scope["root_path"] + scope["path"]}
         await self._administration(scope, _bounded(scope, receive, self._body_limit), exchange.send)
 
-    async def _browser(self, scope: Scope, exchange: _Exchange) -> bool:
-        """Refuse foreign hosts and origins; answer preflights. Whether it is answered."""
-        host = origin = b""
-        for name, value in scope["headers"]:
-            if name == b"host":
-                host = value
-            elif name == b"origin":
-                origin = value
-        if self._check_host:
-            self._check_our_host(host.decode("latin-1"))
-        if not origin:
-            return False
-        allowed = origin.decode("latin-1")
-        if allowed not in self._origins and "*" not in self._origins:
-            if urlsplit(allowed).netloc == host.decode("latin-1"):
-                return False
-            message = f"origin {allowed!r} is not ours; cors.origins may allow it"
-            raise ApiError(403, "foreign_origin", message, origin=allowed)
-        exchange.origin = origin
-        if scope["method"] != "OPTIONS":
-            return False
+    async def _answer_preflight(self, exchange: _Exchange) -> None:
         await exchange.reply_empty(
             (b"access-control-allow-methods", _METHODS),
             (b"access-control-allow-headers", b"*"),
             (b"access-control-max-age", b"600"),
         )
-        return True
-
-    def _check_our_host(self, host: str) -> None:
-        """Against DNS rebinding: on loopback only names of this machine are ours."""
-        name = host.rpartition(":")[0] if not host.endswith("]") else host
-        name = name if name and host.rpartition(":")[2].isdigit() else host
-        if host and not is_loopback(name.strip("[]")) and not {host, name} & self._hosts:
-            message = f"host {host!r} is not ours; allowed.hosts may name it"
-            raise ApiError(403, "foreign_host", message, host=host)
 
 
 class _HeadIsAll(Exception):
@@ -183,6 +179,8 @@ class _Exchange:
         self._request_id = request_id
         self.started = False
         self.head_only = False
+        self.vary: tuple[bytes, ...] = ()
+        self.prefix = b""
         self.origin: bytes | None = None
 
     async def send(self, message: Message) -> None:
@@ -192,7 +190,10 @@ class _Exchange:
             if self.origin is not None:
                 headers.append((b"access-control-allow-origin", self.origin))
                 headers.append((b"access-control-expose-headers", b"*"))
-                headers.append((b"vary", b"Origin"))
+            if self.prefix:
+                headers = below(self.prefix, headers)
+            if self.vary:
+                headers = _varying(headers, self.vary)
             message = {**message, "headers": headers}
         await self._send(message)
         if self.head_only and message["type"] == "http.response.start":
@@ -219,6 +220,15 @@ class _Exchange:
         if failed.status == 413:
             headers.append((b"connection", b"close"))
         await reply(self.send, failed.status, error_body(failed), headers=tuple(headers))
+
+
+def _varying(
+    headers: list[tuple[bytes, bytes]], names: tuple[bytes, ...]
+) -> list[tuple[bytes, bytes]]:
+    """With one ``Vary`` of all that the answer depends on: some caches hear only one."""
+    told = [value for name, value in headers if name == b"vary"]
+    kept = [field for field in headers if field[0] != b"vary"]
+    return [*kept, (b"vary", b", ".join([*told, *names]))]
 
 
 def _number(text: str, what: str) -> int:

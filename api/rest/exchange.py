@@ -205,7 +205,7 @@ class Exchange:
 
     def _refuse(self, failed: HttpError) -> None:
         body = error_body(failed)
-        request_id = given_request_id(self._scope) or uuid.uuid4().hex.encode()
+        request_id = given_request_id(dict(self._scope["headers"])) or uuid.uuid4().hex.encode()
         headers = (
             (b"content-type", JSON),
             (b"content-length", b"%d" % len(body)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from tidelog.api.errors import ApiError
@@ -157,12 +157,10 @@ def too_large(limit: int) -> ApiError:
     return ApiError(413, "body_too_large", message, limit=limit)
 
 
-def given_request_id(scope: Scope) -> bytes | None:
+def given_request_id(headers: Mapping[bytes, bytes]) -> bytes | None:
     """The client's own id of the request, if it is one to go on with."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and 0 < len(value) <= _REQUEST_ID_BYTES_MAX:
-            return bytes(value)
-    return None
+    given = headers.get(b"x-request-id")
+    return given if given and len(given) <= _REQUEST_ID_BYTES_MAX else None
 
 
 async def reply(

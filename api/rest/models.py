@@ -257,6 +257,11 @@ class Index(BaseModel):
     health: str = "/health/ready"
     metrics: str = "/metrics"
 
+    def below(self, prefix: str) -> Index:
+        """With the paths as clients of a proxy see them."""
+        paths = {name: prefix + path for name, path in self if str(path).startswith("/")}
+        return self.model_copy(update=paths)
+
 
 class BrokerOut(BaseModel):
     version: str

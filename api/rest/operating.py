@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.answers import errors
@@ -35,9 +35,10 @@ def routes(context: RestContext) -> APIRouter:
     router = APIRouter(tags=["operating"])
 
     @router.get("/", responses=errors())
-    async def index() -> Index:
+    async def index(request: Request) -> Index:
         """Where things are."""
-        return Index(version=version("tidelog"), kafka=context.addresses.kafka)
+        found = Index(version=version("tidelog"), kafka=context.addresses.kafka)
+        return found.below(request.scope["root_path"])
 
     @router.get("/v1/cache", responses=errors())
     async def show_cache() -> CacheOut:

@@ -9,6 +9,7 @@ from tidelog.broker.settings import Setting
 _FREE_TEXT = {
     "cors.origins": "https://a.example",
     "allowed.hosts": "a.example",
+    "trusted.proxies": "10.0.0.0/8,fd00::/8,192.168.1.1",
     "retention.wait.for.groups": "g",
     "leader.replication.throttled.replicas": "0:1",
     "follower.replication.throttled.replicas": "0:1",
@@ -46,6 +47,9 @@ def refused(setting: Setting) -> dict[str, str]:
             return {"yes": "must be true or false"}
         case "string" | "list" if setting.choices:
             return {"no-such-word": f"must be one of {', '.join(setting.choices)}"}
+        case "list" if setting.name == "trusted.proxies":
+            said = "must be addresses or networks, as 127.0.0.1,10.0.0.0/8"
+            return dict.fromkeys(("proxy.example", "10.0.0.0/33"), said)
         case _:
             return {}
 
