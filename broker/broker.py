@@ -135,6 +135,8 @@ class Broker:
             topics = await self.store.in_thread(
                 lambda: [self._topic(*opened) for opened in self.opening.run(settled.rows)]
             )
+            if self.store.directory.findings:
+                await self.store.save_checkpoints()
             self.opening.findings += await check_producer_ids(
                 self._catalog, self.store, self.clock.now_ms()
             )

@@ -33,17 +33,22 @@ def _entries(offsets: Partitions) -> bytes:
 
 def decode_checkpoint(data: bytes) -> dict[tuple[str, int], int]:
     """Raises ValueError for anything but a whole checkpoint of version 0."""
-    lines = data.decode().split("\n")
-    if len(lines) < 2 or lines[0] != "0":
-        raise ValueError("it is no offset checkpoint of version 0")
-    count = int(lines[1])
-    offsets: dict[tuple[str, int], int] = {}
-    for line in lines[2 : 2 + count]:
-        topic, partition, offset = line.split(" ")
-        offsets[topic, int(partition)] = int(offset)
-    if len(offsets) != count or lines[2 + count :] != [""]:
-        raise ValueError("it is incomplete")
+    try:
+        offsets = _parse(data.decode())
+    except ValueError as error:
+        raise ValueError("it is no whole checkpoint of version 0") from error
     checksum = offsets.pop(_CHECKSUM, None)
     if checksum is not None and checksum != crc32c(_entries(offsets)):
         raise ValueError("its checksum is wrong")
+    return offsets
+
+
+def _parse(text: str) -> dict[tuple[str, int], int]:
+    version, count, *lines = text.split("\n")
+    offsets: dict[tuple[str, int], int] = {}
+    for line in lines[:-1]:
+        topic, partition, offset = line.split(" ")
+        offsets[topic, int(partition)] = int(offset)
+    if version != "0" or len(offsets) != int(count) or lines[-1]:
+        raise ValueError("the number of entries is another")
     return offsets

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import uuid
 from contextlib import suppress
+from operator import ne
 from typing import NamedTuple
 
 from tidelog.storage import file_names
@@ -51,8 +52,7 @@ def identify(disk: Disk, directory: str, node_id: int | None) -> Identity:
     if own != known:
         if content is not None:
             disk.rename(path, path + ".damaged")
-        text = "".join(f"{name}={value}\n" for name, value in known.items())
-        disk.write_atomically(path, text.encode())
+        disk.write_atomically(path, _properties(known))
     if node_id not in (None, int(known["node.id"])):
         reason = f"it belongs to node.id={known['node.id']}, not to {node_id}"
         raise DirectoryUnreadable(directory, reason)
@@ -71,6 +71,10 @@ def _parse(content: bytes) -> dict[str, str] | None:
     if not sound or not pairs.get("node.id", "").isdecimal():
         return None
     return {name: pairs[name] for name in _NAMES if name in pairs}
+
+
+def _properties(known: dict[str, str]) -> bytes:
+    return "".join(f"{name}={value}\n" for name, value in known.items()).encode()
 
 
 def _read_copy(disk: Disk, path: str) -> dict[str, str] | None:
@@ -97,20 +101,17 @@ def _settle(
     if own is None:
         node = _FIRST_NODE if node_id is None else node_id
         return dict(zip(_NAMES, (_VERSION, new_id(), str(node), new_id()), strict=True)), []
-    if copy is None or copy == own:
+    if content is None or copy is None or copy == own:
         return own, []
-    if _is_one_letter(own, copy):
+    if own["node.id"] == copy["node.id"] and _differing_bytes(content, _properties(copy)) == 1:
         return copy, [f"{path} is damaged, and was made again from its copy"]
     changed = ", ".join(f"{name}={value}" for name, value in copy.items() if own.get(name) != value)
     return own, [f"{path} is not what it was: {changed} before"]
 
 
-def _is_one_letter(own: dict[str, str], copy: dict[str, str]) -> bool:
-    """Whether one letter of an id is another, which nobody does on purpose."""
-    wrong = [(own.get(name, ""), value) for name, value in copy.items() if own.get(name) != value]
-    (mine, theirs), *more = wrong
-    differing = sum(a != b for a, b in zip(mine, theirs, strict=False))
-    return not more and len(mine) == len(theirs) == len(new_id()) and differing == 1
+def _differing_bytes(one: bytes, other: bytes) -> int | None:
+    """How many there are; None where even the lengths differ."""
+    return sum(map(ne, one, other)) if len(one) == len(other) else None
 
 
 def new_id() -> str:

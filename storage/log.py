@@ -42,10 +42,10 @@ from tidelog.storage.retirement import discard, retire
 from tidelog.storage.segment import (
     AppendedBatch,
     Segment,
-    SegmentEnd,
     SegmentInfo,
     Stretch,
 )
+from tidelog.storage.segment_view import SegmentEnd
 
 T = TypeVar("T")
 
@@ -180,6 +180,8 @@ class Log:
         if active.size == 0:
             return False
         if active.size + size > settings.segment_bytes or active.is_index_full(last_offset):
+            return True
+        if not active.ends_whole():
             return True
         newest: int = max(map(_MAX_TIMESTAMP, headers))
         return newest - active.first_timestamp > settings.roll_ms

@@ -12,7 +12,8 @@ from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.log_state import LogPlace, LogState
 from tidelog.storage.producer_state import ProducerState
 from tidelog.storage.recovery import LastKnown
-from tidelog.storage.segment import Segment, SegmentEnd, SegmentInfo, Stretch
+from tidelog.storage.segment import Segment, SegmentInfo, Stretch
+from tidelog.storage.segment_view import SegmentEnd
 
 
 class OfflineLog(Log):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 
 ENTRY_SIZE = 8
 
@@ -47,10 +48,21 @@ class OffsetIndex:
         entry = bisect_right(self._offsets, offset - self._base_offset) - 1
         return self._positions[entry] if entry >= 0 else 0
 
-    def batch_start_at_or_before(self, position: int) -> int:
-        """The last indexed batch start that is not beyond ``position``."""
+    def entries_before(self, offset: int, most: int) -> Iterator[tuple[int, int]]:
+        """Entries of batches that end at or before ``offset``, at most so many, last ones first.
+
+        Each is a batch's last offset and its start position.
+        """
+        last = bisect_right(self._offsets, offset - self._base_offset) - 1
+        for entry in range(last, max(-1, last - most), -1):
+            yield self._base_offset + self._offsets[entry], self._positions[entry]
+
+    def entry_at_or_before(self, position: int) -> tuple[int, int] | None:
+        """The entry of the last indexed batch that does not start beyond ``position``."""
         entry = bisect_right(self._positions, position) - 1
-        return self._positions[entry] if entry >= 0 else 0
+        if entry < 0:
+            return None
+        return self._base_offset + self._offsets[entry], self._positions[entry]
 
     def last_entry(self) -> tuple[int, int] | None:
         """Last offset and start position of the last indexed batch."""
@@ -71,7 +83,8 @@ class OffsetIndex:
         return (
             all(a < b for a, b in zip(self._offsets, self._offsets[1:], strict=False))
             and all(a < b for a, b in zip(self._positions, self._positions[1:], strict=False))
-            and (not self._positions or (self._offsets[0] >= 0 and self._positions[-1] < log_size))
+            and (not self._positions or min(self._offsets[0], self._positions[0]) >= 0)
+            and (not self._positions or self._positions[-1] < log_size)
         )
 
     @property

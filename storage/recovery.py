@@ -25,13 +25,14 @@ from tidelog.storage.partition_metadata import encode_partition_metadata
 from tidelog.storage.producer_state import ProducerState
 from tidelog.storage.recovery_watch import RecoveryWatch
 from tidelog.storage.retirement import discard
-from tidelog.storage.segment import Segment, SegmentEnd
+from tidelog.storage.segment import Segment
 from tidelog.storage.segment_recovery import (
     SegmentRecovery,
     first_to_check,
     rebuild_missing_indexes,
 )
 from tidelog.storage.segment_swap import finish_swaps
+from tidelog.storage.segment_view import SegmentEnd
 
 _INDEXES = (file_names.OFFSET_INDEX, file_names.TIME_INDEX)
 
@@ -261,9 +262,8 @@ def _producers(
     for segment in segments:
         if segment.next_offset <= covered or not segment.size:
             continue
-        position = segment.files().offset_index.position_of(covered)
         with contextlib.suppress(CorruptBatch):
-            for batch in segment.scan(position):
+            for batch in segment.scan_from(covered):
                 watch.check()
                 header = batch.header
                 if header.producer_id >= 0 and header.base_offset >= covered:

@@ -9,30 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 from tidelog.storage import file_names
 from tidelog.storage.batch_file import StoredBatch, header_at, scan
 from tidelog.storage.errors import CorruptBatch, DiskFull, WritesStopped
 from tidelog.storage.file_names import segment_file_name
-from tidelog.storage.files import Buffer, Disk, File, FileSlice, join
+from tidelog.storage.files import Buffer, Disk, FileSlice, join
 from tidelog.storage.offset_index import OffsetIndex
 from tidelog.storage.record import Record
-from tidelog.storage.record_batch import HEADER_SIZE, BatchHeader, readable_records
+from tidelog.storage.record_batch import HEADER_SIZE, readable_records
+from tidelog.storage.segment_view import (
+    Fetch,
+    IndexMaking,
+    SegmentEnd,
+    SegmentFiles,
+    SegmentView,
+    time_of,
+)
 from tidelog.storage.time_index import TimeIndex
 
 _INDEX_ENTRIES_KEPT_BACK = 64
 _HINTS_MAX = 64
-
-_Fetch = Callable[[int, int], Buffer]
-
-
-class SegmentEnd(NamedTuple):
-    """Bytes of whole batches and the offset after the last of them."""
-
-    size: int
-    next_offset: int
 
 
 class Stretch(NamedTuple):
@@ -61,20 +61,6 @@ class SegmentInfo(NamedTuple):
     sealed: bool
 
 
-class _Files(NamedTuple):
-    log: File
-    offset_index: OffsetIndex
-    time_index: TimeIndex
-
-
-class _View(NamedTuple):
-    """The files as one reader sees them; ``fetch`` is how it reads the log."""
-
-    files: _Files
-    end: SegmentEnd
-    fetch: _Fetch
-
-
 class Segment:
     """Batches from ``base_offset`` on; ``index_interval_bytes`` lie between index entries."""
 
@@ -87,13 +73,15 @@ class Segment:
         self._directory = directory
         self._interval = interval
         self._bytes_since_entry = 0
-        self._files: _Files | None = None
+        self._files: SegmentFiles | None = None
         self.indexes_synced = True
         self.pinned = False
         """Whether the files stay open: their names will belong to another segment."""
         self._first_timestamp: int | None = None
         self._largest: tuple[int, int] | None = None
         self._hints: dict[int, int] = {}
+        self._indexes_checked = self._ends_whole = end.size == 0
+        self._appended_to = False
 
     @property
     def size(self) -> int:
@@ -116,14 +104,14 @@ class Segment:
 
     # Files
 
-    def files(self) -> _Files:
+    def files(self) -> SegmentFiles:
         """The open files; opens them first where needed, which may wait for the disk.
 
         Raises FileNotFoundError when retention has taken the segment away meanwhile.
         """
         files = self._files
         if files is None:
-            files = _Files(
+            files = SegmentFiles(
                 self._disk.open(self.path(file_names.LOG), create=self.size == 0),
                 OffsetIndex(self.base_offset, self._stored(file_names.OFFSET_INDEX)),
                 TimeIndex(self.base_offset, self._stored(file_names.TIME_INDEX)),
@@ -194,14 +182,14 @@ class Segment:
                 self._bytes_since_entry = 0
             self._bytes_since_entry += batch.size
             position += batch.size
-        self._largest = largest
+        self._largest, self._appended_to = largest, True
         self.end = SegmentEnd(position, appended[-1].last_offset + 1)
         if files.offset_index.unstored > _INDEX_ENTRIES_KEPT_BACK:
             # The batches are in the log; that an index lags behind is no reason to fail.
             with contextlib.suppress(DiskFull, WritesStopped):
                 self.save_indexes()
 
-    def _largest_indexed(self, files: _Files) -> tuple[int, int]:
+    def _largest_indexed(self, files: SegmentFiles) -> tuple[int, int]:
         return files.time_index.last_entry() or (-1, self.base_offset)
 
     def seal(self) -> None:
@@ -211,6 +199,12 @@ class Segment:
         if largest[0] >= 0:
             files.time_index.maybe_append(*largest)
         self.save_indexes()
+
+    def ends_whole(self) -> bool:
+        """Whether what is appended now can be found; looked up once, which may read the disk."""
+        if not self._ends_whole:
+            self._ends_whole = self._waiting_view().ends_whole()
+        return self._ends_whole
 
     def is_index_full(self, last_offset: int) -> bool:
         """Whether an offset is too far from the base for the indexes' 32 bits."""
@@ -230,62 +224,24 @@ class Segment:
             if not wait:
                 raise BlockingIOError(errno.EAGAIN, "the file is not open")
             files = self.files()
-        fetch = files.log.read_at if wait else files.log.read_at_now
-        view = _View(files, end, fetch)
+        view = self._view(files, end, files.log.read_at if wait else files.log.read_at_now)
         position = self._hints.get(offset)
         if position is None:
-            position = self._locate(view, offset)
+            position = view.locate(offset)
         if position == end.size:
             return Stretch(FileSlice(files.log, position, 0), end.next_offset)
-        at, next_offset = self._end_of_stretch(view, position, max_bytes)
+        at, next_offset = view.stretch_end(position, max_bytes)
+        if at != end.size:
+            self._remember(next_offset, at)
         return Stretch(FileSlice(files.log, position, at - position), next_offset)
 
-    def _locate(self, view: _View, offset: int) -> int:
-        """Where the first batch that reaches ``offset`` starts."""
-        start = view.files.offset_index.position_of(offset)
-        for position, header in self._headers(view, start, view.end.size):
-            if header.last_offset >= offset:
-                return position
-        return view.end.size
+    def _view(self, files: SegmentFiles, end: SegmentEnd, fetch: Fetch) -> SegmentView:
+        return SegmentView(files, self.base_offset, end, self._interval, fetch)
 
-    def _end_of_stretch(self, view: _View, position: int, max_bytes: int) -> tuple[int, int]:
-        """Where ``max_bytes`` of whole batches from ``position`` end, and the offset after them.
-
-        Found through the index; at least one batch.
-        """
-        end = view.end
-        _, first = next(self._headers(view, position, position + HEADER_SIZE))
-        limit = position + max(max_bytes, first.size)
-        if limit >= end.size:
-            return end
-        at, next_offset = position + first.size, first.next_offset
-        indexed = view.files.offset_index.batch_start_at_or_before(limit - HEADER_SIZE)
-        for start, header in self._headers(view, max(at, indexed), limit):
-            at, next_offset = start, header.base_offset
-            if start + header.size > limit:
-                break
-            at, next_offset = start + header.size, header.next_offset
-        self._remember(next_offset, at)
-        return at, next_offset
-
-    def _headers(self, view: _View, position: int, limit: int) -> Iterator[tuple[int, BatchHeader]]:
-        """Where each batch from ``position`` on starts whose header lies below ``limit``, and that.
-
-        Raises CorruptBatch.
-        """
-        path = view.files.log.path
-        while position + HEADER_SIZE <= limit:
-            chunk = view.fetch(position, min(self._interval + HEADER_SIZE, limit - position))
-            at = 0
-            while at + HEADER_SIZE <= len(chunk):
-                header = header_at(chunk, at, path, position)
-                if position + at + header.size > view.end.size:
-                    raise CorruptBatch("the file ends inside a batch", path, position + at)
-                yield position + at, header
-                at += header.size
-            if at == 0:
-                raise CorruptBatch("the file ends inside a header", path, position)
-            position += at
+    def _waiting_view(self) -> SegmentView:
+        """Of a reader that waits for the disk."""
+        files = self.files()
+        return self._view(files, self.end, files.log.read_at)
 
     def _remember(self, offset: int, position: int) -> None:
         """Keep where a sequential reader will go on."""
@@ -293,6 +249,10 @@ class Segment:
             # A new table rather than a smaller one: several threads may be here at once.
             self._hints = {}
         self._hints[offset] = position
+
+    def scan_from(self, offset: int) -> Iterator[StoredBatch]:
+        """Each batch from that which holds ``offset``; waits for the disk. Raises CorruptBatch."""
+        return self.scan(self._waiting_view().locate(offset))
 
     def scan(self, position: int = 0, *, check: bool = False) -> Iterator[StoredBatch]:
         """Each batch from ``position``; waits for the disk. Raises CorruptBatch."""
@@ -303,19 +263,53 @@ class Segment:
 
     @property
     def first_timestamp(self) -> int:
-        """Largest timestamp of the first batch, ms; -1 while there is none. May read the disk."""
+        """Largest timestamp of the first batch, ms; -1: none, or damaged. May read the disk."""
         if self._first_timestamp is None:
-            if self.size == 0:
+            if self.size < HEADER_SIZE:
                 return -1
             head = self.files().log.read_at(0, HEADER_SIZE)
-            self._first_timestamp = header_at(head, 0, self.path(file_names.LOG), 0).max_timestamp
+            self._first_timestamp = -1
+            with contextlib.suppress(CorruptBatch):
+                first = header_at(head, 0, self.path(file_names.LOG), 0)
+                self._first_timestamp = first.max_timestamp
         return self._first_timestamp
 
     def largest(self) -> tuple[int, int]:
         """Largest timestamp and the last offset of its batch. May read the disk."""
-        if self._largest is None:
-            self._largest = self._largest_indexed(self.files())
-        return self._largest
+        if not self._indexes_checked:
+            self._check_indexes()
+            self._indexes_checked = True
+        return self._largest or self._largest_indexed(self.files())
+
+    def _check_indexes(self) -> None:
+        """What retention goes by must be true: compare the ends of the indexes with the log."""
+        view = self._waiting_view()
+        entry, at_end = view.files.time_index.last_entry(), view.largest_at_end()
+        if at_end is not None and (entry is None or view.has_time(entry)):
+            # Of a segment that is appended to, the last ones are not in the index yet.
+            largest = self._largest or self._largest_indexed(view.files)
+            if at_end[0] <= largest[0]:
+                self._largest = largest
+                return
+        self._mend_indexes(view)
+
+    def _mend_indexes(self, view: SegmentView) -> None:
+        """Make the indexes again, unless the log itself is damaged: then they may know more."""
+        log, base = view.files.log, self.base_offset
+        made = SegmentFiles(log, OffsetIndex(base), TimeIndex(base))
+        making = IndexMaking(made, self._interval, (-1, base), 0)
+        try:
+            for batch in scan(log, 0, view.end.size):
+                making.add(batch)
+        except CorruptBatch:
+            self._largest = max(making.largest, self._largest_indexed(view.files))
+            return
+        if making.largest[0] >= 0:
+            made.time_index.maybe_append(*making.largest)
+        self._files, self._largest = made, making.largest
+        if not self._appended_to:
+            with contextlib.suppress(DiskFull, WritesStopped, OSError):
+                self.save_indexes()
 
     def first_at_or_after(self, timestamp: int, start_offset: int) -> Record | None:
         """The first record from ``start_offset`` on that is not older; waits for the disk.
@@ -324,9 +318,8 @@ class Segment:
         """
         if self.next_offset <= start_offset or self.largest()[0] < timestamp:
             return None
-        files = self.files()
-        offset = max(files.time_index.offset_before(timestamp), start_offset)
-        for batch in self.scan(files.offset_index.position_of(offset)):
+        offset = max(self._waiting_view().offset_before(timestamp), start_offset)
+        for batch in self.scan_from(offset):
             header = batch.header
             if header.max_timestamp >= timestamp:
                 records = readable_records(batch.data)
@@ -363,15 +356,14 @@ class Segment:
         self._first_timestamp = None if position == 0 else self._first_timestamp
         self._rebuild_largest(files)
 
-    def _rebuild_largest(self, files: _Files) -> None:
+    def _rebuild_largest(self, files: SegmentFiles) -> None:
         """Find the largest timestamp and the distance to the last index entry again."""
         last = files.offset_index.last_entry()
         start = 0 if last is None else last[1]
         largest = self._largest_indexed(files)
         self._bytes_since_entry = self.size - start
         for batch in self.scan(start):
-            if batch.header.record_count and batch.header.max_timestamp > largest[0]:
-                largest = (batch.header.max_timestamp, batch.header.last_offset)
+            largest = max(largest, time_of(batch.header), key=itemgetter(0))
         self._largest = largest
 
     def rebuild_from(self, position: int, *, check: bool) -> Iterator[StoredBatch]:
@@ -381,20 +373,13 @@ class Segment:
         bad, ``end`` is where the last sound batch ended, and CorruptBatch is raised for bad ones.
         """
         files = self.files()
-        largest = self._largest_indexed(files)
         last = files.offset_index.last_entry()
         since = position - (0 if last is None else last[1])
+        making = IndexMaking(files, self._interval, self._largest_indexed(files), since)
         for batch in scan(files.log, position, files.log.size, check=check):
-            header = batch.header
-            if header.record_count and header.max_timestamp > largest[0]:
-                largest = (header.max_timestamp, header.last_offset)
-            if since > self._interval:
-                files.offset_index.append(header.last_offset, batch.position)
-                files.time_index.maybe_append(*largest)
-                since = 0
-            since += header.size
-            self.end = SegmentEnd(batch.position + header.size, header.next_offset)
-            self._largest, self._bytes_since_entry = largest, since
+            making.add(batch)
+            self.end = SegmentEnd(batch.position + batch.header.size, batch.header.next_offset)
+            self._largest, self._bytes_since_entry = making.largest, making.since
             yield batch
 
     def drop_index_entries_from(self, position: int, offset: int) -> None:
@@ -402,7 +387,7 @@ class Segment:
         files = self.files()
         if position == 0:
             empty = OffsetIndex(self.base_offset), TimeIndex(self.base_offset)
-            self._files = _Files(files.log, *empty)
+            self._files = SegmentFiles(files.log, *empty)
             return
         files.offset_index.truncate(position)
         files.time_index.truncate(offset)

@@ -18,7 +18,8 @@ from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.log_state import Cut, LogPlace
 from tidelog.storage.record_batch import BatchHeader
 from tidelog.storage.recovery_watch import RecoveryWatch
-from tidelog.storage.segment import Segment, SegmentEnd
+from tidelog.storage.segment import Segment
+from tidelog.storage.segment_view import SegmentEnd
 
 _FARTHEST = 2**31 - 1
 """Of an offset from its segment's first, which indexes hold in 32 bits."""

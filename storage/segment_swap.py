@@ -19,7 +19,8 @@ from tidelog.storage.errors import CorruptBatch, WritesStopped
 from tidelog.storage.file_names import parse_segment_file_name, segment_file_name
 from tidelog.storage.files import Disk, join
 from tidelog.storage.retirement import retire
-from tidelog.storage.segment import Segment, SegmentEnd
+from tidelog.storage.segment import Segment
+from tidelog.storage.segment_view import SegmentEnd
 
 if TYPE_CHECKING:
     from tidelog.storage.log import Log

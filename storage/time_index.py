@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
+from collections.abc import Iterator
 
 _ENTRY = struct.Struct(">qi")
 ENTRY_SIZE = _ENTRY.size
@@ -40,13 +41,15 @@ class TimeIndex:
             self._offsets.append(last_offset - self._base_offset)
             self._timestamps.append(timestamp)
 
-    def offset_before(self, timestamp: int) -> int:
-        """The offset from which to look for the first record at or after ``timestamp``.
+    def entries_before(self, timestamp: int, most: int) -> Iterator[tuple[int, int]]:
+        """Entries before ``timestamp``, at most so many, last ones first.
 
-        Every record up to the returned offset's batch is older.
+        Each is a timestamp and the last offset of the batch that has it: every record up to that
+        one is at most as new.
         """
-        entry = bisect_left(self._timestamps, timestamp) - 1
-        return self._base_offset + (self._offsets[entry] if entry >= 0 else 0)
+        last = bisect_left(self._timestamps, timestamp) - 1
+        for entry in range(last, max(-1, last - most), -1):
+            yield self._timestamps[entry], self._base_offset + self._offsets[entry]
 
     def last_entry(self) -> tuple[int, int] | None:
         """Largest timestamp and the last offset of the batch that holds it."""

@@ -19,7 +19,7 @@ from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.partition import Partition
-from tidelog.storage.record_batch import batches, decode_records, encode_batch
+from tidelog.storage.record_batch import batches, check_batches, decode_records, encode_batch
 
 NOW = 1_700_000_000_000
 STEP_MS = 1000
@@ -66,16 +66,22 @@ def append(partition: Partition, producer_id: int = -1, sequence: int = -1) -> l
     return values
 
 
-async def values_at(partition: Partition, offset: int) -> list[str]:
-    """The values of the batch that holds ``offset``, from there on."""
-    fetched = await partition.read(offset, 1)
-    return [
-        (record.value or b"").decode()
-        for buffer in fetched.data
-        for position, _ in batches(buffer)
-        for record in decode_records(buffer, position=position)
-        if record.offset >= offset
-    ]
+async def values_at(partition: Partition, offset: int, max_bytes: int = 1) -> list[str]:
+    """The values of the batch that holds ``offset``, or of more, from there on.
+
+    Raises CorruptBatch, OffsetOutOfRange.
+    """
+    fetched = await partition.read(offset, max_bytes)
+    values = []
+    for buffer in fetched.data:
+        check_batches(buffer)
+        for position, _ in batches(buffer):
+            values += [
+                (record.value or b"").decode()
+                for record in decode_records(buffer, position=position)
+                if record.offset >= offset
+            ]
+    return values
 
 
 async def fill(broker: Broker) -> Facts:
