@@ -43,8 +43,12 @@ def _lost(catalog: Catalog) -> str:
     if catalog.loaded is not None:
         older = f"{catalog.path} is older than the directory that it lies in"
         return older if catalog.standing == "behind" else ""
-    kept = f" and is kept as {catalog.kept_as}" if catalog.kept_as else ""
-    return f"{catalog.path} {catalog.loss}{kept}"
+    lost = f"{catalog.path} {catalog.loss}"
+    if catalog.kept_as is None:
+        return lost
+    if catalog.loss == "is missing":
+        return f"{lost}, its write-ahead log is kept as {catalog.kept_as}-wal"
+    return f"{lost} and is kept as {catalog.kept_as}"
 
 
 async def check_producer_ids(catalog: Catalog, store: LogStore, now_ms: int) -> list[str]:

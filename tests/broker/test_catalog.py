@@ -143,6 +143,22 @@ async def test_a_lost_catalog_loses_nothing(
     await once_more.close()
 
 
+async def test_a_write_ahead_log_without_its_catalog_is_kept(tmp_path: Path) -> None:
+    broker = await open_broker(tmp_path)
+    await fill(broker)
+    before = topics(broker)
+    await broker.close()
+    (tmp_path / NAME).unlink()
+    (tmp_path / f"{NAME}-wal").write_bytes(b"changes" * 100)
+    again = await open_broker(tmp_path)
+    assert topics(again) == before
+    assert (
+        f"its write-ahead log is kept as {tmp_path / NAME}.damaged-wal" in again.opening.findings[0]
+    )
+    assert (tmp_path / f"{NAME}.damaged-wal").read_bytes() == b"changes" * 100
+    await again.close()
+
+
 async def test_a_second_damaged_catalog_does_not_replace_the_first(tmp_path: Path) -> None:
     broker = await open_broker(tmp_path)
     await fill(broker)
