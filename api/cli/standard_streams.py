@@ -47,12 +47,20 @@ class Output(io.FileIO):
 class _ErrorOutput(io.FileIO):
     """Standard error: that it cannot be written to cannot be told to anybody."""
 
+    _interrupted = b""
+
     def write(self, data: ReadableBuffer, /) -> int:
+        content = bytes(data)
+        # The buffer above would write again what an interrupt came after.
+        new, self._interrupted = content.removeprefix(self._interrupted), b""
         try:
-            written: int | None = super().write(data)
+            written = super().write(new)
+            return len(content) if written is None else len(content) - len(new) + written
         except OSError:
-            written = None
-        return memoryview(data).nbytes if written is None else written
+            return len(content)
+        except BaseException:
+            self._interrupted = content
+            raise
 
 
 def prepare() -> Output:

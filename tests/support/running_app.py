@@ -43,6 +43,7 @@ class RunningApp:
     async def _start(self) -> None:
         self.app = App(self._config)
         await self.app.start()
+        await self.app.coordinator.loaded()
 
     def __exit__(self, *error: object) -> None:
         try:

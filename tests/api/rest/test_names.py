@@ -197,6 +197,7 @@ def test_topics_of_every_letter_there_is(broker: BrokerProcess, name: str) -> No
         assert call(broker.url, "GET", f"{topic}/partitions/%30/records").status == 200
         assert call(broker.url, "GET", topic).json["name"] == name
         assert call(broker.url, "POST", f"{topic}/retention%3Arun").status == 200
+    assert call(broker.url, "DELETE", f"/v1/topics/{escaped}").status == 204
 
 
 def test_every_route_decodes_its_names(http: httpx.Client) -> None:
