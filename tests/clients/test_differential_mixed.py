@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.both_brokers import BothBrokers
 from tests.support.kafka_wire import Message
+from tests.support.mixed_absent import ABSENT
 from tests.support.mixed_groups import GROUPS
 from tests.support.mixed_records import RECORDS
 from tests.support.mixed_scene import INTERNAL, Scene, batch, prepare
@@ -23,7 +24,7 @@ from tidelog.api.kafka.apis import APIS
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
 
 _APIS = {api.name: api for api in APIS.values()}
-_MIXED = {**RECORDS, **GROUPS, **TOPICS}
+_MIXED = {**RECORDS, **GROUPS, **TOPICS, **ABSENT}
 _NOT_MIXED = {
     # One thing is asked about, or nothing.
     *("api_versions", "init_producer_id", "describe_cluster", "describe_quorum", "list_groups"),

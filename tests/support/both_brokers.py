@@ -25,7 +25,7 @@ _ANY = {"host": "", "port": -1, "cluster_id": None, "log_append_time_ms": -1, "l
 
 _ORDERED_BY = (
     *("name", "topic", "topic_name", "resource_name", "group_id", "key", "member_id"),
-    *("partition_index", "partition", "index", "topic_id"),
+    *("partition_index", "partition", "index", "topic_id", "user", "entity_type", "entity"),
 )
 _READY_S = 30
 

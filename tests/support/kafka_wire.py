@@ -23,7 +23,8 @@ from kio.serial import entity_reader, entity_writer
 
 _LENGTH = struct.Struct(">i")
 _HEADER = struct.Struct(">hhih")
-_FLEXIBLE_HEAD_SIZE = 5
+_TAGS = b"\0"
+"""None, in a flexible header."""
 _CLIENT_ID = b"wire"
 _TIMEOUT_S = 30
 
@@ -105,14 +106,16 @@ def _encode_with_kio(api: str, version: int, fields: Message, correlation_id: in
     kind, body = _kio_class(api, "request", version), io.BytesIO()
     entity_writer(kind)(body, kind(**fields))
     header = _HEADER.pack(kind.__api_key__, version, correlation_id, len(_CLIENT_ID)) + _CLIENT_ID
-    frame = header + b"\0" + body.getvalue()
+    frame = header + (_TAGS if kind.__flexible__ else b"") + body.getvalue()
     return _LENGTH.pack(len(frame)) + frame
 
 
 def _decode_with_kio(api: str, version: int, frame: bytes) -> tuple[int, Message]:
     (correlation_id,) = _LENGTH.unpack_from(frame)
-    entity, size = entity_reader(_kio_class(api, "response", version))(frame, _FLEXIBLE_HEAD_SIZE)
-    assert _FLEXIBLE_HEAD_SIZE + size == len(frame)
+    kind = _kio_class(api, "response", version)
+    head_size = _LENGTH.size + (len(_TAGS) if kind.__flexible__ else 0)
+    entity, size = entity_reader(kind)(frame, head_size)
+    assert head_size + size == len(frame)
     message: Message = _plain(entity)
     return correlation_id, message
 

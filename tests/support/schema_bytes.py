@@ -22,6 +22,7 @@ _SIZES = {
     "int16": 2,
     "int32": 4,
     "int64": 8,
+    "float64": 8,
     "uuid": 16,
     "timedelta_i32": 4,
     "timedelta_i64": 8,

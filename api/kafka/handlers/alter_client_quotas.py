@@ -1,0 +1,47 @@
+"""AlterClientQuotas, 0-1: there are no quotas, so that none can be set, and any be removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_TYPES = ("user", "client-id", "ip")
+_UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42
+_TWICE = _INVALID_REQUEST, "it is there twice"
+
+
+def handle(call: Call, request: Any) -> Values:
+    """One answer for each entity; one that is there twice is refused."""
+    answers: dict[frozenset[tuple[str, str | None]], tuple[int, str | None]] = {}
+    for entry in request.entries:
+        entity = frozenset((one.entity_type, one.entity_name) for one in entry.entity)
+        answers[entity] = _TWICE if entity in answers else _fault(entry)
+    return {
+        "entries": [
+            {
+                "error_code": code,
+                "error_message": message,
+                "entity": [{"entity_type": kind, "entity_name": name} for kind, name in entity],
+            }
+            for entity, (code, message) in answers.items()
+        ]
+    }
+
+
+def _fault(entry: Any) -> tuple[int, str | None]:
+    kinds = {one.entity_type for one in entry.entity}
+    if not kinds:
+        return _INVALID_REQUEST, "it is for nobody"
+    for kind in kinds.difference(_TYPES):
+        return _INVALID_REQUEST, f"there is no entity type {kind!r}"
+    if any(one.entity_name == "" for one in entry.entity):
+        return _INVALID_REQUEST, "a name is empty"
+    if "ip" in kinds and len(kinds) > 1:
+        return _INVALID_REQUEST, "an address does not go with a user or a client id"
+    if len({operation.key for operation in entry.ops}) < len(entry.ops):
+        return _TWICE
+    if not all(operation.remove for operation in entry.ops):
+        return _UNSUPPORTED_VERSION, "this broker has no quotas"
+    return 0, None

@@ -1,0 +1,36 @@
+"""AlterUserScramCredentials, 0: none are kept, so that there are none to delete either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_SHA_256, _SHA_512 = 1, 2
+_UNSUPPORTED_SASL_MECHANISM, _UNSUPPORTED_VERSION = 33, 35
+_RESOURCE_NOT_FOUND, _UNACCEPTABLE_CREDENTIAL = 91, 93
+_NOT_THERE = _RESOURCE_NOT_FOUND, "there is no such password"
+_NOT_KEPT = _UNSUPPORTED_VERSION, "this broker keeps no passwords"
+
+
+def handle(call: Call, request: Any) -> Values:
+    """One answer for each user, of what is deleted before what is set."""
+    refusals: dict[str, tuple[int, str]] = {}
+    for changes, refusal in ((request.deletions, _NOT_THERE), (request.upsertions, _NOT_KEPT)):
+        for change in changes:
+            refusals.setdefault(change.name, _fault(change) or refusal)
+    return {
+        "results": [
+            {"user": name, "error_code": code, "error_message": message}
+            for name, (code, message) in refusals.items()
+        ]
+    }
+
+
+def _fault(change: Any) -> tuple[int, str] | None:
+    if not change.name:
+        return _UNACCEPTABLE_CREDENTIAL, "the user's name is empty"
+    if change.mechanism not in (_SHA_256, _SHA_512):
+        return _UNSUPPORTED_SASL_MECHANISM, f"there is no SCRAM mechanism {change.mechanism}"
+    return None

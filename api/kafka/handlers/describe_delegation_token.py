@@ -1,0 +1,15 @@
+"""DescribeDelegationToken, 1-3: refused as where nobody says who they are; there are no tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_DELEGATION_TOKEN_REQUEST_NOT_ALLOWED = 64
+
+
+def handle(call: Call, request: Any) -> Values:
+    """As Apache Kafka on a connection without authentication."""
+    return {"error_code": _DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "tokens": ()}

@@ -1,0 +1,23 @@
+"""DescribeTransactions, 0: there are none, of whatever id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_INVALID_REQUEST, _TRANSACTIONAL_ID_NOT_FOUND = 42, 105
+
+
+def handle(call: Call, request: Any) -> Values:
+    """One answer for each id, also where one is asked for twice."""
+    return {
+        "transaction_states": [
+            {
+                "transactional_id": name,
+                "error_code": _TRANSACTIONAL_ID_NOT_FOUND if name else _INVALID_REQUEST,
+            }
+            for name in request.transactional_ids
+        ]
+    }

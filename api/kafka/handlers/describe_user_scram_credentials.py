@@ -1,0 +1,28 @@
+"""DescribeUserScramCredentials, 0: nobody has a password here; who is asked for is unknown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_RESOURCE_NOT_FOUND, _DUPLICATE_RESOURCE = 91, 92
+
+
+def handle(call: Call, request: Any) -> Values:
+    """One answer for each user; null and none ask for all, of whom there are none."""
+    times = Counter(user.name for user in request.users or ())
+    results = [_unknown(name) if count == 1 else _twice(name) for name, count in times.items()]
+    return {"error_code": 0, "error_message": "", "results": results}
+
+
+def _unknown(name: str) -> dict[str, Any]:
+    message = f"there is no user {name!r} with a password"
+    return {"user": name, "error_code": _RESOURCE_NOT_FOUND, "error_message": message}
+
+
+def _twice(name: str) -> dict[str, Any]:
+    message = f"the user {name!r} is there twice"
+    return {"user": name, "error_code": _DUPLICATE_RESOURCE, "error_message": message}

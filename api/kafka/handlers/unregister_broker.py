@@ -1,0 +1,18 @@
+"""UnregisterBroker, 0: there is no other broker, and the one that there is stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_INVALID_REQUEST, _BROKER_ID_NOT_REGISTERED = 42, 102
+
+
+def handle(call: Call, request: Any) -> Values:
+    """Always an error."""
+    if request.broker_id == call.broker.node_id:
+        return {"error_code": _INVALID_REQUEST, "error_message": "it is the only broker"}
+    message = f"there is no broker {request.broker_id}"
+    return {"error_code": _BROKER_ID_NOT_REGISTERED, "error_message": message}
