@@ -235,14 +235,15 @@ async def test_no_member_stays_behind_after_an_error(
     app = httpx.ASGITransport(build_app(context), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=app, base_url="http://tidelog") as http:
 
-        async def join() -> int:
-            return (await http.post("/v1/groups/g/members", json={"topics": ["t"]})).status_code
+        async def join() -> httpx.Response:
+            return await http.post("/v1/groups/g/members", json={"topics": ["t"]})
 
         with monkeypatch.context() as failing:
             failing.setattr(members, "encode_cursor", _fail)
-            assert await join() == 500
+            failed = await join()
+        assert (failed.status_code, failed.json()["error"]["code"]) == (500, "internal_error")
         assert site.coordinator.describe("g").members == ()
-        assert await join() == 201
+        assert (await join()).status_code == 201
         assert len(site.coordinator.describe("g").members) == 1
     await site.stop()
 
