@@ -26,6 +26,7 @@ from tidelog.api.kafka.framing import (
     skip_tags,
 )
 from tidelog.api.kafka.peer import Call, Peer
+from tidelog.api.kafka.refused_connections import RefusedConnections
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -122,6 +123,7 @@ class Dispatcher:
         self._broker = broker
         self._coordinator = coordinator
         self._advertised = advertised
+        self.refused = RefusedConnections(_log, what="requests", outcome="")
         self._routes: dict[tuple[int, int], Route] = {}
 
     def begin(self, frame: memoryview, peer: Peer) -> Reply:
@@ -133,8 +135,7 @@ class Dispatcher:
             return self._explain_versions(header, peer)
         if route.flexible_request:
             position = skip_tags(frame, position)
-        advertised = self._advertised or peer.local
-        call = Call(self._broker, self._coordinator, version, client_id or "", peer, advertised)
+        call = self._call(version, client_id, peer)
         request = None if route.read is None else route.read(frame, position)
         reply = Reply(alone=route.alone)
         try:
@@ -152,6 +153,11 @@ class Dispatcher:
             _log.exception("%s failed", route.api.name)
             reply.fail()
         return reply
+
+    def _call(self, version: int, client_id: str | None, peer: Peer) -> Call:
+        advertised = self._advertised or peer.local
+        broker, coordinator = self._broker, self._coordinator
+        return Call(broker, coordinator, version, client_id or "", peer, advertised, self.refused)
 
     def _find(self, header: RequestHeader) -> Route | None:
         """The route of a first request of its kind; None for ApiVersions of another version.
@@ -172,9 +178,7 @@ class Dispatcher:
     def _explain_versions(self, header: RequestHeader, peer: Peer) -> Reply:
         """KIP-511: ApiVersions of an unknown version is answered in version 0, with the list."""
         route = Route.of(APIS[_API_VERSIONS], 0)
-        advertised = self._advertised or peer.local
-        version, client_id = header.api_version, header.client_id or ""
-        call = Call(self._broker, self._coordinator, version, client_id, peer, advertised)
+        call = self._call(header.api_version, header.client_id, peer)
         reply = Reply()
         reply.fill(route.encode(header.correlation_id, route.handle(call, None)))
         return reply

@@ -108,6 +108,7 @@ class KafkaServer:
         for connection in late:
             connection.abort()
         self.refused.end_minute()
+        self.dispatcher.refused.end_minute()
         return len(late)
 
 

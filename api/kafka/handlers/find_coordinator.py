@@ -12,10 +12,11 @@ from typing import Any
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, this_broker
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.transactions import NOT_SERVED, refuse
 from tidelog.consumer_groups.errors import GroupError
 
 _GROUP, _TRANSACTION = 0, 1
-_INVALID_REQUEST, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 42, 53
+_INVALID_REQUEST = 42
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -34,7 +35,7 @@ async def handle(call: Call, request: Any) -> Values:
 async def _answer(call: Call, kind: int, key: str) -> dict[str, Any]:
     error, message = 0, "" if call.version >= 4 else "NONE"
     if kind == _TRANSACTION:
-        error, message = _TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not supported"
+        error, message = refuse(call, key), NOT_SERVED
     elif kind != _GROUP:
         error, message = _INVALID_REQUEST, f"coordinators of type {kind} are not supported"
     else:

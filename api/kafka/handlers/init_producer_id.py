@@ -10,8 +10,8 @@ from typing import Any
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.transactions import refuse
 
-_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 _INVALID_REQUEST = 42
 
 
@@ -19,8 +19,8 @@ async def handle(call: Call, request: Any) -> Values:
     """Always a new id: epochs of one that is known belong to transactions."""
     none = {"producer_id": -1, "producer_epoch": -1}
     if request.transactional_id is not None:
-        empty = not request.transactional_id
-        code = _INVALID_REQUEST if empty else _TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        name = request.transactional_id
+        code = refuse(call, name) if name else _INVALID_REQUEST
         return {"error_code": code, **none}
     known, epoch = getattr(request, "producer_id", -1), getattr(request, "producer_epoch", -1)
     if (known < 0) != (epoch < 0):
