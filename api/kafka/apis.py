@@ -48,6 +48,7 @@ APIS = {
         Api(14, "sync_group", 0, 5, 4),
         Api(15, "describe_groups", 0, 6, 5),
         Api(16, "list_groups", 0, 5, 3),
+        Api(17, "sasl_handshake", 0, 1, _NEVER),
         Api(18, "api_versions", 0, 4, 3),
         Api(19, "create_topics", 2, 7, 5),
         Api(20, "delete_topics", 1, 6, 4),

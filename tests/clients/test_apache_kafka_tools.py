@@ -175,6 +175,22 @@ def offsets(text: str) -> dict[int, int]:
     return {int(partition): int(offset) for _, partition, offset in rows}
 
 
+def test_what_is_not_there(tools: KafkaTools, server: tuple[str, str]) -> None:
+    transactions = _TOOLS + "TransactionsCommand"
+    assert tools.run(transactions, *server, "list").out.split()[0] == "TransactionalId"
+    for kind in ("users", "clients", "ips"):
+        assert tools.run(_CONFIGS, *server, "--describe", "--entity-type", kind).out == ""
+    user = ("--entity-type", "users", "--entity-name", "u")
+    for setting, reason in (
+        ("producer_byte_rate=1024", "has no quotas"),
+        ("SCRAM-SHA-256=[password=p]", "keeps no passwords"),
+    ):
+        change = ("--alter", *user, "--add-config", setting)
+        refused = tools.run(_CONFIGS, *server, *change, check=False)
+        assert refused.status != 0
+        assert reason in refused.out + refused.err
+
+
 def test_cluster(
     tools: KafkaTools, server: tuple[str, str], broker: BrokerProcess, made: str
 ) -> None:

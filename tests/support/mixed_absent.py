@@ -87,6 +87,11 @@ def unregister_broker(scene: Scene, version: int) -> Iterator[Message]:
         yield {"broker_id": broker_id}
 
 
+def sasl_handshake(scene: Scene, version: int) -> Iterator[Message]:
+    for mechanism in ("PLAIN", "SCRAM-SHA-256", "no such", ""):
+        yield {"mechanism": mechanism}
+
+
 def describe_delegation_token(scene: Scene, version: int) -> Iterator[Message]:
     for owners in ((), None):
         yield {"owners": owners}
@@ -100,5 +105,6 @@ ABSENT: dict[str, Requests] = {
     "list_transactions": list_transactions,
     "describe_transactions": describe_transactions,
     "unregister_broker": unregister_broker,
+    "sasl_handshake": sasl_handshake,
     "describe_delegation_token": describe_delegation_token,
 }

@@ -1,0 +1,15 @@
+"""SaslHandshake, 0-1: refused as on a listener without authentication, so that clients say why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidelog.api.kafka.encoding import Values
+from tidelog.api.kafka.peer import Call
+
+_ILLEGAL_SASL_STATE = 34
+
+
+def handle(call: Call, request: Any) -> Values:
+    """There is no mechanism."""
+    return {"error_code": _ILLEGAL_SASL_STATE, "mechanisms": ()}
