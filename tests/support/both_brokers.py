@@ -27,7 +27,7 @@ _ORDERED_BY = (
     *("name", "topic", "topic_name", "resource_name", "group_id", "key", "member_id"),
     *("partition_index", "partition", "index", "topic_id", "user", "entity_type", "entity"),
 )
-_READY_S = 30
+_READY_S = 120
 
 
 @dataclass(frozen=True)
