@@ -162,7 +162,7 @@ def test_frames_of_zstd(body: bytes, found: bytes | None) -> None:
 
 
 PLAIN = b"".join(b'{"value":%d}\n' % n for n in range(6))
-MEMBERS = b"".join(gzip.compress(line + b"\n") for line in PLAIN.splitlines())
+MEMBERS = b"".join(gzip.compress(line + b"\n", mtime=0) for line in PLAIN.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,12 @@ MEMBERS = b"".join(gzip.compress(line + b"\n") for line in PLAIN.splitlines())
         ([("Content-Encoding", "gzip, zstd")], zstandard.compress(MEMBERS)),
         (
             [("Content-Encoding", "zstd"), ("Content-Encoding", "gzip")],
-            gzip.compress(zstandard.compress(PLAIN)),
+            gzip.compress(zstandard.compress(PLAIN), mtime=0),
         ),
         ([("Content-Encoding", "identity")], PLAIN),
         ([("Content-Encoding", "")], PLAIN),
     ],
+    ids=["gzip", "x-gzip and zeros", "a list", "two lines", "identity", "nothing"],
 )
 def test_lines_in_each_coding(
     http: httpx.Client, single: str, headers: list[tuple[str, str]], body: bytes
