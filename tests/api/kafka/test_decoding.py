@@ -141,6 +141,8 @@ def test_a_tagged_field_has_the_size_that_it_says(target: BrokerProcess) -> None
 def test_apache_kafka_does_the_same(
     target: BrokerProcess, apache_kafka_broker: ApacheKafkaBroker, api: Api
 ) -> None:
+    if api.name == "unregister_broker":
+        pytest.skip("it would take the one broker out of their cluster")
     for version in (api.min_version, api.max_version):
         frames = [request(api.name, version, end=b"\0")]
         for place in places(api.name, version):
