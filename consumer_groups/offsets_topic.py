@@ -22,6 +22,7 @@ from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 from tidelog.consumer_groups.errors import CoordinatorUnavailable, GroupError
 from tidelog.consumer_groups.group_records import KeyValue, StateRecord, decode, encode
+from tidelog.consumer_groups.member import NEVER_MS
 from tidelog.consumer_groups.settings import GroupSettings
 from tidelog.storage.errors import StorageError, WritesStopped
 from tidelog.storage.record import Record
@@ -161,6 +162,7 @@ class OffsetsTopic:
             "compression.type": "producer",
             "segment.bytes": str(self._settings.offsets_segment_bytes),
             "max.message.bytes": str(_MESSAGE_BYTES_MAX),
+            "message.timestamp.before.max.ms": str(NEVER_MS),
             "min.cleanable.dirty.ratio": "0.4",
             "delete.retention.ms": str(_TOMBSTONE_MS),
             "file.delete.delay.ms": str(_DELETE_DELAY_MS),
