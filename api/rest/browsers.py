@@ -23,7 +23,7 @@ class Browsers:
 
     def __init__(self, settings: BrokerSettings, proxies: Proxies, *, on_loopback: bool) -> None:
         self._origins = frozenset(settings["cors.origins"])
-        self._hosts = frozenset(settings["allowed.hosts"])
+        self._hosts = frozenset(host.lower() for host in settings["allowed.hosts"])
         self._proxies = proxies
         self._on_loopback = on_loopback
 
@@ -55,8 +55,11 @@ class Browsers:
         raise ApiError(403, "foreign_origin", message, origin=text)
 
     def _check_host(self, host: str) -> None:
-        name = host.rpartition(":")[0] if not host.endswith("]") else host
-        name = name if name and host.rpartition(":")[2].isdigit() else host
-        if host and not is_loopback(name.strip("[]")) and not {host, name} & self._hosts:
+        """Case does not count in a name, and a port may be empty (RFC 3986, 3.2)."""
+        called = host.lower()
+        name, colon, port = called.rpartition(":")
+        if not (name and colon and (port.isdigit() or not port)):
+            name = called
+        if host and not is_loopback(name.strip("[]")) and not {called, name} & self._hosts:
             message = f"host {host!r} is not ours; allowed.hosts may name it"
             raise ApiError(403, "foreign_host", message, host=host)
