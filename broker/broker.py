@@ -44,7 +44,6 @@ from tidelog.storage.read_cache import ReadCache
 
 _READER_THREADS = 4
 _OPEN_FILES = 65_536
-"""Partitions of one topic."""
 
 CommittedOffset = Callable[[str, str, int], int | None]
 """What a group has committed for a topic's partition, None for nothing."""

@@ -11,7 +11,6 @@ in a copy (``catalog_copy.py``), which also tells an older catalog from the last
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
 import uuid
@@ -257,7 +256,7 @@ class Catalog:
 
     def _groups(self) -> dict[str, dict[str, str]]:
         rows = self._query("SELECT name, settings FROM group_settings")
-        return {str(name): json.loads(str(settings)) for name, settings in rows}
+        return {str(name): decode_settings(str(settings)) for name, settings in rows}
 
     async def set_group_settings(self, name: str, settings: dict[str, str]) -> None:
         """Replace a group's overrides."""
@@ -309,7 +308,7 @@ def _put_group(name: str, settings: dict[str, str]) -> Statement:
         "INSERT INTO group_settings (name, settings) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET settings = excluded.settings"
     )
-    return sql, (name, json.dumps(settings))
+    return sql, (name, encode_settings(settings))
 
 
 def _put_producer_ids(next_id: int) -> list[Statement]:

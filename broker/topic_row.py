@@ -17,7 +17,7 @@ import json
 import uuid
 from typing import NamedTuple
 
-from tidelog.storage.partition_metadata import decode_topic_id, encode_topic_id
+from tidelog.storage.partition_metadata import decode_topic_id, encode_uuid
 from tidelog.storage.sealed_text import decode_sealed, encode_sealed
 
 _VERSION = "0"
@@ -39,7 +39,7 @@ def encode_topic(row: TopicRow) -> bytes:
         {
             "version": _VERSION,
             "topic": row.name,
-            "topic_id": encode_topic_id(row.id),
+            "topic_id": encode_uuid(row.id),
             "partitions": str(row.partitions),
             "settings": encode_settings(row.settings),
         }

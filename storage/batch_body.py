@@ -7,8 +7,18 @@ add up from the first on.
 
 from __future__ import annotations
 
-from tidelog.storage.compression import CODEC_NAMES, GZIP, LZ4, NONE, SNAPPY, XERIAL_MAGIC, ZSTD
+from tidelog.storage.compression import (
+    CODEC_NAMES,
+    GZIP,
+    LZ4,
+    NONE,
+    SNAPPY,
+    SNAPPY_RATIO_MAX,
+    XERIAL_MAGIC,
+    ZSTD,
+)
 from tidelog.storage.errors import CorruptBatch, InvalidRecord
+from tidelog.storage.lenient_streams import GZIP_START, LZ4_MAGIC, LZ4_VERSION
 from tidelog.storage.varint import read_varint
 
 _RECORD_BYTES_MIN = 7
@@ -16,11 +26,9 @@ _RECORD_BYTES_MIN = 7
 _RECORDS_WALKED = 3
 _HEADERS_WALKED = 16
 
-_GZIP_START, _GZIP_MIN = b"\x1f\x8b\x08", 20
-_LZ4_START, _LZ4_VERSION, _LZ4_MIN = b"\x04\x22\x4d\x18", 0b01, 11
+_GZIP_MIN, _LZ4_MIN = 20, 11
 _ZSTD_START, _ZSTD_SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"
 _XERIAL_MIN = 16
-_SNAPPY_RATIO_MAX = 22
 
 
 def check_body(body: memoryview, codec: int, count: int) -> None:
@@ -105,11 +113,11 @@ def _fills(body: memoryview, at: int, end: int) -> bool:
 
 
 def _starts_gzip(body: memoryview, count: int) -> bool:
-    return len(body) >= _GZIP_MIN and body[:3] == _GZIP_START
+    return len(body) >= _GZIP_MIN and body[:3] == GZIP_START
 
 
 def _starts_lz4(body: memoryview, count: int) -> bool:
-    return len(body) >= _LZ4_MIN and body[:4] == _LZ4_START and body[4] >> 6 == _LZ4_VERSION
+    return len(body) >= _LZ4_MIN and body[:4] == LZ4_MAGIC and body[4] >> 6 == LZ4_VERSION
 
 
 def _starts_zstd(body: memoryview, count: int) -> bool:
@@ -129,7 +137,7 @@ def _starts_snappy(body: memoryview, count: int) -> bool:
         if byte < 0x80:
             break
     packed = len(body) - at
-    fits = count * _RECORD_BYTES_MIN <= size <= packed * _SNAPPY_RATIO_MAX
+    fits = count * _RECORD_BYTES_MIN <= size <= packed * SNAPPY_RATIO_MAX
     return fits and packed <= size + size // 6 + 32 and body[at] & 3 == 0
 
 

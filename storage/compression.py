@@ -41,7 +41,7 @@ XERIAL_MAGIC = b"\x82SNAPPY\0"
 _XERIAL_HEADER = XERIAL_MAGIC + struct.pack(">ii", 1, 1)
 _XERIAL_CHUNK_SIZE = struct.Struct(">i")
 _XERIAL_CHUNK_BYTES = 32 * 1024
-_SNAPPY_RATIO_MAX = 22
+SNAPPY_RATIO_MAX = 22
 """A snappy copy of three bytes makes at most 64."""
 
 _GZIP_LEVEL = 6
@@ -115,7 +115,7 @@ def _decompress_snappy(data: memoryview, max_bytes: int) -> Buffer:
     room = max_bytes
     for block in blocks:
         size = cramjam.snappy.decompress_raw_len(block)
-        if size > len(block) * _SNAPPY_RATIO_MAX:
+        if size > len(block) * SNAPPY_RATIO_MAX:
             raise CorruptBatch(f"snappy: {len(block)} bytes cannot stand for {size}")
         room -= size
         if room < 0:

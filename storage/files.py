@@ -188,7 +188,7 @@ class Disk:
         try:
             return sorted(os.listdir(directory))
         except OSError as error:
-            raise DirectoryUnreadable(directory, error.strerror or str(error)) from error
+            raise DirectoryUnreadable(directory, reason_of(error)) from error
 
     def sizes(self, directory: str) -> dict[str, int]:
         """Name and size of each file in a directory, but for links that lead nowhere.
@@ -199,7 +199,7 @@ class Disk:
             with os.scandir(directory) as entries:
                 return {e.name: e.stat().st_size for e in entries if _is_a_file(e)}
         except OSError as error:
-            raise DirectoryUnreadable(directory, error.strerror or str(error)) from error
+            raise DirectoryUnreadable(directory, reason_of(error)) from error
 
     def directories(self, path: str) -> list[str]:
         """The names of the directories in one, sorted. Raises DirectoryUnreadable."""
@@ -207,7 +207,7 @@ class Disk:
             with os.scandir(path) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir())
         except OSError as error:
-            raise DirectoryUnreadable(path, error.strerror or str(error)) from error
+            raise DirectoryUnreadable(path, reason_of(error)) from error
 
     def is_directory(self, path: str) -> bool:
         return os.path.isdir(path)
@@ -225,7 +225,7 @@ class Disk:
         except OSError as error:
             if error.errno in _NO_SPACE:
                 raise refused(error, path) from error
-            raise DirectoryUnreadable(path, error.strerror or str(error)) from error
+            raise DirectoryUnreadable(path, reason_of(error)) from error
 
     def rename(self, old: str, new: str) -> None:
         os.replace(old, new)
@@ -311,9 +311,7 @@ class DirectoryLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise DirectoryUnreadable(
-                os.path.dirname(path), error.strerror or str(error)
-            ) from error
+            raise DirectoryUnreadable(os.path.dirname(path), reason_of(error)) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

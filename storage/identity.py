@@ -12,7 +12,6 @@ copy, ``meta-checkpoint``, puts it right; where somebody changed it, it counts::
 
 from __future__ import annotations
 
-import base64
 import uuid
 from contextlib import suppress
 from operator import ne
@@ -21,6 +20,7 @@ from typing import NamedTuple
 from tidelog.storage import file_names
 from tidelog.storage.errors import DirectoryUnreadable, DiskFull
 from tidelog.storage.files import Disk, join
+from tidelog.storage.partition_metadata import encode_uuid
 from tidelog.storage.sealed_text import decode_sealed, encode_sealed
 
 _VERSION = "1"
@@ -116,4 +116,4 @@ def _differing_bytes(one: bytes, other: bytes) -> int | None:
 
 def new_id() -> str:
     """A random id in Kafka's form: 22 characters of URL-safe base64."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    return encode_uuid(uuid.uuid4())

@@ -20,7 +20,7 @@ import cramjam
 from tidelog.storage.errors import CorruptBatch, DecompressionTooLarge
 from tidelog.storage.files import Buffer
 
-_GZIP_HEADER = b"\x1f\x8b\x08"
+GZIP_START = b"\x1f\x8b\x08"
 _GZIP_HEADER_SIZE = 10
 _GZIP_TRAILER = struct.Struct("<II")
 _GZIP_MEMBER_MIN = _GZIP_HEADER_SIZE + _GZIP_TRAILER.size
@@ -29,8 +29,8 @@ _UINT16 = struct.Struct("<H")
 _PIECE_BYTES = 4096
 """What is given to the inflater at a time; it copies what it has left over at a member's end."""
 
-_LZ4_MAGIC = b"\x04\x22\x4d\x18"
-_LZ4_VERSION = 0b01
+LZ4_MAGIC = b"\x04\x22\x4d\x18"
+LZ4_VERSION = 0b01
 _BLOCK_CHECKSUMS, _CONTENT_SIZE, _DICTIONARY = 0x10, 0x08, 0x01
 _BLOCK_SIZE = struct.Struct("<I")
 _STORED = 0x8000_0000
@@ -53,7 +53,7 @@ def read_gzip(data: Buffer, max_bytes: int) -> Buffer:
 
 def _after_gzip_header(stream: bytes, at: int) -> int | None:
     """Where the deflate stream of the member at ``at`` starts, None where there is no member."""
-    if len(stream) - at < _GZIP_MEMBER_MIN or not stream.startswith(_GZIP_HEADER, at):
+    if len(stream) - at < _GZIP_MEMBER_MIN or not stream.startswith(GZIP_START, at):
         return None
     flags, end = stream[at + 3], at + _GZIP_HEADER_SIZE
     if flags & _EXTRA:
@@ -118,7 +118,7 @@ def read_lz4(data: Buffer, max_bytes: int) -> Buffer:
 
 def _after_lz4_header(view: memoryview) -> int:
     """Where the frame's blocks start."""
-    if len(view) < 7 or view[:4] != _LZ4_MAGIC or view[4] >> 6 != _LZ4_VERSION:
+    if len(view) < 7 or view[:4] != LZ4_MAGIC or view[4] >> 6 != LZ4_VERSION:
         raise CorruptBatch("lz4: there is no frame")
     flags = view[4]
     if flags & (_BLOCK_CHECKSUMS | _DICTIONARY):

@@ -15,9 +15,9 @@ import uuid
 _NONE = uuid.UUID(int=0)
 
 
-def encode_topic_id(topic_id: uuid.UUID) -> str:
+def encode_uuid(value: uuid.UUID) -> str:
     """In Kafka's form: 22 characters of URL-safe base64."""
-    return base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(value.bytes).rstrip(b"=").decode()
 
 
 def decode_topic_id(text: str) -> uuid.UUID:
@@ -33,7 +33,7 @@ def decode_topic_id(text: str) -> uuid.UUID:
 
 def encode_partition_metadata(topic_id: uuid.UUID) -> bytes:
     """The content of the file."""
-    return f"version: 0\ntopic_id: {encode_topic_id(topic_id)}\n".encode()
+    return f"version: 0\ntopic_id: {encode_uuid(topic_id)}\n".encode()
 
 
 def decode_partition_metadata(data: bytes) -> uuid.UUID:

@@ -26,7 +26,7 @@ from tidelog.api.kafka.framing import (
     skip_tags,
 )
 from tidelog.api.kafka.peer import Call, Peer
-from tidelog.api.kafka.refused_connections import RefusedConnections
+from tidelog.api.kafka.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -123,7 +123,7 @@ class Dispatcher:
         self._broker = broker
         self._coordinator = coordinator
         self._advertised = advertised
-        self.refused = RefusedConnections(_log, what="requests", outcome="")
+        self.refused = Refusals(_log, what="requests", outcome="")
         self._routes: dict[tuple[int, int], Route] = {}
 
     def begin(self, frame: memoryview, peer: Peer) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tidelog.api.address import Address
-from tidelog.api.kafka.refused_connections import RefusedConnections
+from tidelog.api.kafka.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -27,5 +27,5 @@ class Call(NamedTuple):
     client_id: str
     peer: Peer
     advertised: Address
-    refused: RefusedConnections
+    refused: Refusals
     """Where a request is told of that is refused for good."""

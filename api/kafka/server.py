@@ -21,7 +21,7 @@ from tidelog.api.kafka.dispatch import Dispatcher, Reply
 from tidelog.api.kafka.framing import LENGTH_SIZE, Part, ProtocolError, frame_size
 from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.peer import Peer
-from tidelog.api.kafka.refused_connections import RefusedConnections
+from tidelog.api.kafka.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -55,7 +55,7 @@ class KafkaServer:
         self._connections_max: int = settings["max.connections"]
         self._per_address_max: int = settings["max.connections.per.ip"]
         self.connections: set[Connection] = set()
-        self.refused = RefusedConnections(logging.getLogger("tidelog.kafka"))
+        self.refused = Refusals(logging.getLogger("tidelog.kafka"))
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._spares: list[bytearray] = []
         self._server: asyncio.Server | None = None

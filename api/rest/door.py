@@ -16,6 +16,7 @@ from tidelog.api.rest.browsers import Browsers
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.fetch import Fetch
 from tidelog.api.rest.http import (
+    NO_STORE,
     ClientDisconnected,
     Message,
     Receive,
@@ -214,7 +215,7 @@ class _Exchange:
 
     async def reply_error(self, failed: HttpError) -> None:
         """The one form of error; a reply to a body that was not read ends the connection."""
-        headers = [(b"cache-control", b"no-store")]
+        headers = [NO_STORE]
         if failed.status in MAY_PASS:
             headers.append((b"retry-after", b"1"))
         if failed.status == 413:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from tidelog.api.errors import INTERNAL_ERROR, HttpError
-from tidelog.api.rest.http import JSON, Message, Receive, Scope, Send, given_request_id
+from tidelog.api.rest.http import JSON, NO_STORE, Message, Receive, Scope, Send, given_request_id
 from tidelog.api.rest.rendering import error_body
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -209,7 +209,7 @@ class Exchange:
         headers = (
             (b"content-type", JSON),
             (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
+            NO_STORE,
             (b"connection", b"close"),
             (b"x-request-id", request_id),
         )

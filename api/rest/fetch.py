@@ -17,6 +17,7 @@ from tidelog.api.rest.http import (
     EVENT_STREAM,
     JSON,
     NDJSON,
+    NO_STORE,
     OCTET_STREAM,
     Request,
     Send,
@@ -123,7 +124,7 @@ class Fetch:
         tail = b'],"next_offset":%d,"start_offset":%d,"high_watermark":%d%b}'
         counts = next_offset, partition.start_offset, partition.high_watermark
         links = page_links(topic, partition, offset, next_offset)
-        headers = ((b"cache-control", b"no-store"), *links)
+        headers = (NO_STORE, *links)
         end = tail % (*counts, skipped_field(skipped))
         await reply(send, 200, b'{"records":[' + body + end, JSON, headers)
 
@@ -187,7 +188,7 @@ async def _stream_lines(
 async def _reply_batches(send: Send, partition: Partition, offset: int, max_bytes: int) -> None:
     fetched = await partition.read(offset, max_bytes)
     headers = (
-        (b"cache-control", b"no-store"),
+        NO_STORE,
         (b"tidelog-next-offset", b"%d" % fetched.next_offset),
         (b"tidelog-start-offset", b"%d" % fetched.start_offset),
         (b"tidelog-high-watermark", b"%d" % fetched.high_watermark),

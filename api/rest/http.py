@@ -23,7 +23,7 @@ EVENT_STREAM = b"text/event-stream"
 OCTET_STREAM = b"application/octet-stream"
 
 _REQUEST_ID_BYTES_MAX = 128
-_NO_STORE = (b"cache-control", b"no-store")
+NO_STORE = (b"cache-control", b"no-store")
 
 
 class ClientDisconnected(Exception):
@@ -168,7 +168,7 @@ async def reply(
     status: int,
     body: bytes,
     content_type: bytes = JSON,
-    headers: tuple[tuple[bytes, bytes], ...] = (_NO_STORE,),
+    headers: tuple[tuple[bytes, bytes], ...] = (NO_STORE,),
 ) -> None:
     """Send a whole reply."""
     await send(

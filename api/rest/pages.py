@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tidelog.api.errors import ApiError, http_error
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.http import JSON, NDJSON, OCTET_STREAM, Request, Send, reply
+from tidelog.api.rest.http import JSON, NDJSON, NO_STORE, OCTET_STREAM, Request, Send, reply
 from tidelog.api.rest.parameters import one_of
 from tidelog.api.rest.rendering import (
     ON_CORRUPT,
@@ -35,7 +35,6 @@ PAGE_RECORDS = 1000
 _QUERY = frozenset(("value", "on_corrupt"))
 _FORMS = (JSON, NDJSON, OCTET_STREAM)
 _IMMUTABLE = b"public, max-age=31536000, immutable"
-_NO_STORE = (b"cache-control", b"no-store")
 _READ_BYTES = 256 * 1024
 
 
@@ -117,7 +116,7 @@ class Pages:
             page = await self._records(partition, number, kind, mode, skips)
         if not page.whole:
             target = _records_path(topic, partition, page.next_offset)
-            headers = (_NO_STORE, (b"link", f'<{target}>; rel="next"'.encode()))
+            headers = (NO_STORE, (b"link", f'<{target}>; rel="next"'.encode()))
         await reply(send, 200, page.body, kind, headers)
 
     def _topic(self, text: str) -> Topic:

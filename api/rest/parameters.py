@@ -11,7 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from tidelog.api.errors import ApiError
 
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+"""Percent-encoding that is none."""
 _DIGITS_MAX = 19
 
 
@@ -28,7 +29,7 @@ def parse_query(query_string: bytes) -> list[tuple[str, str]]:
 def _text(raw: bytes, name: bytes) -> str:
     try:
         if b"%" in raw or b"+" in raw:
-            if _BROKEN_ESCAPE.search(raw):
+            if BROKEN_ESCAPE.search(raw):
                 reason = "has a % without two hexadecimal digits after it"
                 raise invalid_parameter(_shown(name), reason)
             raw = unquote_to_bytes(raw.replace(b"+", b" "))

@@ -15,14 +15,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.http import Send, reply
+from tidelog.api.rest.http import NO_STORE, Send, reply
 from tidelog.api.rest.rendering import encode_json
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC
 from tidelog.storage.errors import DiskFailed
 
 Probe = Callable[[Send], Awaitable[None]]
 _NOT_READY = ("recovering", "stopping", "failing")
-_HEADERS = ((b"cache-control", b"no-store"),)
 
 
 class Broken(NamedTuple):
@@ -50,7 +49,7 @@ class Probes:
 
     async def _live(self, send: Send) -> None:
         """The process answers."""
-        await reply(send, 200, encode_json(health(self._context)), headers=_HEADERS)
+        await reply(send, 200, encode_json(health(self._context)))
 
     async def _ready(self, send: Send) -> None:
         """Whether everything is served, and what is not."""
@@ -58,16 +57,16 @@ class Probes:
             await self._context.broker.store.find_missing()
         told = health(self._context)
         if told["status"] in _NOT_READY:
-            headers = (*_HEADERS, (b"retry-after", b"1"))
+            headers = (NO_STORE, (b"retry-after", b"1"))
             await reply(send, 503, encode_json(told), headers=headers)
         else:
-            await reply(send, 200, encode_json(told), headers=_HEADERS)
+            await reply(send, 200, encode_json(told))
 
     async def _metrics(self, send: Send) -> None:
         """Prometheus metrics."""
         metrics = await asyncio.to_thread(_import_metrics)
         page = await metrics.render_metrics(self._context)
-        await reply(send, 200, page, metrics.CONTENT_TYPE.encode(), _HEADERS)
+        await reply(send, 200, page, metrics.CONTENT_TYPE.encode())
 
 
 def _import_metrics() -> Any:

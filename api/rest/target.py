@@ -7,13 +7,12 @@ decoded after that, once (RFC 3986, 2.4). No segment is dropped: ``..`` is a nam
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from tidelog.api.errors import ApiError
+from tidelog.api.rest.parameters import BROKEN_ESCAPE
 
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SAFE = "!$&'()*+,;=:@"
 """With letters, digits and ``-._~`` what RFC 3986 allows in a segment as it is."""
 
@@ -45,7 +44,7 @@ def segments(raw_path: bytes) -> list[str]:
     """The names between the slashes. Raises ApiError for an escape that is none or not UTF-8."""
     if b"%" not in raw_path:
         return raw_path.decode("ascii").split("/")
-    if _BROKEN_ESCAPE.search(raw_path):
+    if BROKEN_ESCAPE.search(raw_path):
         message = "a % in the path is not followed by two hexadecimal digits; write it as %25"
         raise ApiError(400, "invalid_path", message)
     try:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.broker_process import BrokerProcess
-from tests.support.kafka_wire import Message, Wire
+from tests.support.kafka_wire import Message, Wire, item_codes
 from tidelog.api.kafka.apis import APIS
 from tidelog.storage.record_batch import encode_batch
 
@@ -191,20 +191,8 @@ def test_every_writing_api_refuses(target: BrokerProcess, http: httpx.Client, ap
     for version in range(_APIS[api].min_version, _APIS[api].max_version + 1):
         for request in _WRITING_APIS[api](version, topic_id):
             answer = wire.ask(api, version, **request)
-            assert set(_codes(answer)) == {expected}, (version, request, answer)
+            assert set(item_codes(answer)) == {expected}, (version, request, answer)
     wire.close()
-
-
-def _codes(value: Any) -> Iterator[int]:
-    """The error codes of the items, which are in lists."""
-    if isinstance(value, list):
-        for one in value:
-            if "error_code" in one:
-                yield one["error_code"]
-            yield from _codes(one)
-    elif isinstance(value, dict):
-        for one in value.values():
-            yield from _codes(one)
 
 
 def test_nobody_makes_one(start_broker: Callable[..., BrokerProcess]) -> None:

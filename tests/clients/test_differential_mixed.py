@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.both_brokers import BothBrokers
-from tests.support.kafka_wire import Message
+from tests.support.kafka_wire import Message, item_codes
 from tests.support.mixed_absent import ABSENT
 from tests.support.mixed_groups import GROUPS
 from tests.support.mixed_records import RECORDS
@@ -188,16 +188,4 @@ _DIFFERENT = [
 @pytest.mark.parametrize("case", _DIFFERENT, ids=lambda case: f"{case.api}: {case.why}")
 def test_where_we_differ(scene: Scene, case: Different) -> None:
     answers = scene.both.ask(case.api, case.version, **case.request)
-    assert [list(_codes(answer)) for answer in answers] == [case.ours, case.theirs]
-
-
-def _codes(value: Any) -> Iterator[int]:
-    """The error codes of the items, which are in lists, by name."""
-    if isinstance(value, list):
-        for one in value:
-            if "error_code" in one:
-                yield one["error_code"]
-            yield from _codes(one)
-    elif isinstance(value, dict):
-        for one in value.values():
-            yield from _codes(one)
+    assert [list(item_codes(answer)) for answer in answers] == [case.ours, case.theirs]

@@ -14,6 +14,7 @@ import io
 import pkgutil
 import socket
 import struct
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -178,3 +179,15 @@ class Wire:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def item_codes(answer: Any) -> Iterator[int]:
+    """The error codes of an answer's items, which are in lists."""
+    if isinstance(answer, list):
+        for one in answer:
+            if "error_code" in one:
+                yield one["error_code"]
+            yield from item_codes(one)
+    elif isinstance(answer, dict):
+        for one in answer.values():
+            yield from item_codes(one)

@@ -24,6 +24,7 @@ from tidelog.api.kafka.framing import (
 )
 from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.transactions import TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 from tidelog.broker.partition import Partition
 from tidelog.storage.errors import (
     BatchTooLarge,
@@ -40,7 +41,6 @@ _INT32 = struct.Struct(">i")
 _ACKS_TIMEOUT = struct.Struct(">hi")
 _ACKS = (-1, 0, 1)
 _INVALID_REQUIRED_ACKS = 21
-_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 _ZSTD, _ZSTD_FROM = 4, 7
 _MAGIC_AT = 16
 
@@ -155,7 +155,7 @@ def handle(
         if transactional_id is None:
             answer = _append(call, place, acks, waits)
         else:
-            answer = _refusal(place, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+            answer = _refusal(place, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         answers.setdefault(place.topic, []).append(answer)
     if acks == 0:
         if any(answer["error_code"] for one in answers.values() for answer in one):
@@ -204,7 +204,7 @@ def _append(
         partition = call.broker.topic_to_change(place.topic).partition(place.partition)
         header = _check(place.records, call.version)
         if header.is_transactional:
-            return _refusal(place, _TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+            return _refusal(place, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         if acks not in _ACKS:
             return _refusal(place, _INVALID_REQUIRED_ACKS)
         start_offset = partition.start_offset

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_wire import ConnectionClosed, Wire
-from tidelog.api.kafka.refused_connections import TOLD_IN_FULL, RefusedConnections
+from tidelog.api.kafka.refusals import TOLD_IN_FULL, Refusals
 
 _LENGTH = struct.Struct(">i")
 _LOG = logging.getLogger("tests.refused")
@@ -43,13 +43,13 @@ def timers() -> Timers:
 
 
 @pytest.fixture
-def refused(timers: Timers, caplog: pytest.LogCaptureFixture) -> RefusedConnections:
+def refused(timers: Timers, caplog: pytest.LogCaptureFixture) -> Refusals:
     caplog.set_level(logging.INFO, _LOG.name)
-    return RefusedConnections(_LOG, timers.call_later)
+    return Refusals(_LOG, timers.call_later)
 
 
 def test_a_few_are_told_in_full(
-    refused: RefusedConnections, timers: Timers, caplog: pytest.LogCaptureFixture
+    refused: Refusals, timers: Timers, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(TOLD_IN_FULL):
         refused.tell(f"host:{number}", "it is nonsense", f"{number} bytes")
@@ -60,7 +60,7 @@ def test_a_few_are_told_in_full(
 
 
 def test_the_others_are_counted_by_reason(
-    refused: RefusedConnections, timers: Timers, caplog: pytest.LogCaptureFixture
+    refused: Refusals, timers: Timers, caplog: pytest.LogCaptureFixture
 ) -> None:
     for reason, count in (("one", 1000), ("other", TOLD_IN_FULL + 1)):
         for _ in range(count):
@@ -74,7 +74,7 @@ def test_the_others_are_counted_by_reason(
 
 
 def test_each_minute_begins_anew(
-    refused: RefusedConnections, timers: Timers, caplog: pytest.LogCaptureFixture
+    refused: Refusals, timers: Timers, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
         caplog.clear()

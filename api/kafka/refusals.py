@@ -28,7 +28,7 @@ class Timer(Protocol):
 CallLater = Callable[[float, Callable[[], None]], Timer]
 
 
-class RefusedConnections:
+class Refusals:
     """``call_later`` is the running event loop's unless another is given.
 
     ``what`` is refused may be requests, after which the connection stays: no ``outcome`` is told.
