@@ -14,6 +14,7 @@ import typer
 from tidelog.api.cli.client import Client, CommandFailed, path_of
 from tidelog.api.cli.options import GroupName, Json, Server
 from tidelog.api.cli.output import pretty, print_json, print_table, rich_table
+from tidelog.api.cli.standard_streams import written_whole
 
 app = typer.Typer(help="List, show, reset and delete consumer groups.", no_args_is_help=True)
 
@@ -84,7 +85,9 @@ def _show_live(looks: Iterator[dict[str, Any]]) -> None:
         for shown in looks:
             parts: list[RenderableType] = [Text(_summary(shown))]
             parts += [rich_table(*table) for table in _tables(shown)]
-            live.update(Group(*parts), refresh=True)
+            # Cut in a write, the output would be lost from there on: a hidden cursor stayed hidden.
+            with written_whole():
+                live.update(Group(*parts), refresh=True)
 
 
 def _summary(shown: dict[str, Any]) -> str:
