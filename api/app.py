@@ -22,6 +22,7 @@ from tidelog.api.config import Config
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.api.rest.server import HttpServer, is_loopback
+from tidelog.api.service_manager import ServiceManager
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.storage.recovery_watch import Interrupted
@@ -104,6 +105,14 @@ class App:
         """Let a start that is under way end with Interrupted, if it can do so sooner."""
         self.broker.opening.interrupt()
 
+    def summary(self) -> str:
+        """What is served where, in a line."""
+        text = f"serving {self.addresses.http}"
+        if self.addresses.kafka is not None:
+            text += f" and Kafka clients on {self.addresses.kafka}"
+        broken = len(self.broker.stopped())
+        return f"{text}; {broken} partitions are broken, see /health/ready" if broken else text
+
     async def _listen(self) -> None:
         """HTTP is served at once, the address of Kafka only taken."""
         config = self._config
@@ -168,6 +177,8 @@ class App:
 
 async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
     app = App(config)
+    manager = ServiceManager(os.environ)
+    manager.starting(lambda: app.broker.opening.progress)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -178,6 +189,7 @@ async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
     starting = loop.create_task(app.start())
     await _first_of(starting, loop.create_task(stop.wait()))
     if not starting.done():
+        manager.stopping(0)
         app.interrupt()
     try:
         await starting
@@ -186,8 +198,10 @@ async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
         return
     if not stop.is_set():
         _say_ready(app, started_at)
+        manager.ready(app.summary())
     await stop.wait()
     _log.info("stopping")
+    manager.stopping(config.broker["shutdown.grace.ms"])
     await app.stop()
 
 

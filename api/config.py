@@ -90,10 +90,15 @@ _INSTEAD = {
 
 
 def load_config(
-    flags: Mapping[str, str], environment: Mapping[str, str], directory: Path = Path()
+    flags: Mapping[str, str],
+    environment: Mapping[str, str],
+    directory: Path = Path(),
+    *,
+    file: str | None = None,
 ) -> Config:
     """Merge what was given. ``flags`` has options by name and broker settings by Kafka name.
 
+    ``file`` is read instead of ``tidelog.toml`` in the directory, and must be there.
     Raises ConfigError.
     """
     texts: dict[str, str] = {}
@@ -101,7 +106,7 @@ def load_config(
     variables = {k: v for k, v in environment.items() if k.startswith(ENVIRONMENT_PREFIX)}
     of_services = [name for name, text in variables.items() if is_service_variable(name, text)]
     for source, given in (
-        (CONFIG_FILE, _from_file(directory / CONFIG_FILE)),
+        (file or CONFIG_FILE, _from_file(directory, file)),
         ("environment", _from_environment(variables, of_services)),
         ("flag", flags),
     ):
@@ -174,11 +179,14 @@ def _from_environment(variables: Mapping[str, str], of_services: Collection[str]
     return found
 
 
-def _from_file(path: Path) -> dict[str, str]:
+def _from_file(directory: Path, file: str | None) -> dict[str, str]:
+    path = directory / (CONFIG_FILE if file is None else file)
     try:
         content = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
-        return {}
+        if file is None:
+            return {}
+        raise ConfigError(f"{path} is not there; --config names a file of settings") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} cannot be read: it is not UTF-8") from error
     except RecursionError as error:

@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
         "in that order.",
     )
     add = parser.add_argument
+    add("--config", metavar="FILE", help="file of settings to read instead of ./tidelog.toml")
     add("--data-dir", metavar="DIR", help="where topics are kept (default ./tidelog-data)")
     add("--http", metavar="HOST:PORT", help="address of the HTTP API (default 127.0.0.1:8082)")
     add("--kafka", metavar="HOST:PORT", help="address of the Kafka protocol (127.0.0.1:9092)")
@@ -53,7 +54,7 @@ def serve(arguments: Sequence[str]) -> int:
     from tidelog.broker.errors import BrokerError
 
     try:
-        config = load_config(_flags(given), os.environ)
+        config = load_config(_flags(given), os.environ, file=given.config)
     except (ConfigError, BrokerError) as error:
         print(f"tidelog: {error}", file=sys.stderr)
         return USAGE

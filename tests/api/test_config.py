@@ -172,3 +172,15 @@ def test_numbers_and_lists_in_a_file(tmp_path: Path) -> None:
 
 def test_a_level_in_capitals() -> None:
     assert load_config({"log_level": "INFO"}, {}, HERE).log_level == "info"
+
+
+def test_a_file_of_another_name_is_read_instead(tmp_path: Path) -> None:
+    (tmp_path / "tidelog.toml").write_text('"num.partitions" = 2')
+    (tmp_path / "other.toml").write_text('"message.max.bytes" = 1000')
+    config = load_config({}, {}, tmp_path, file="other.toml")
+    assert config.sources == {"message.max.bytes": "other.toml"}
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"other\.toml is not there"):
+        load_config({}, {}, tmp_path, file="other.toml")

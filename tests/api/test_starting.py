@@ -1,79 +1,25 @@
 """While logs recover: HTTP answers health and metrics, nothing else is served, a stop is heard.
 
-Recovery is held up by a pipe where a log's file of leader epochs should be: it goes on when the
-test writes into it.
+Recovery is held up until the test lets it go on.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import select
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from tests.support.broker_process import BrokerProcess, command, environment
+from tests.support.held_up import HeldUp
 
-EPOCHS = Path("t-1") / "leader-epoch-checkpoint"
 CLEAN = ".kafka_cleanshutdown"
-
-
-class HeldUp:
-    """A directory of three partitions, left by ``kill -9``, the second of which has a pipe."""
-
-    def __init__(self, broker: BrokerProcess) -> None:
-        with broker.client() as http:
-            http.post("/v1/topics", json={"name": "t", "partitions": 3}).raise_for_status()
-            records = [{"value": n, "partition": n} for n in range(3)]
-            answer = http.post("/v1/topics/t/records", json={"records": records})
-            answer.raise_for_status()
-        broker.kill()
-        self.broker = broker
-        self.http, self.kafka = urlsplit(broker.url).netloc, broker.kafka
-        self.data_dir = broker.data_dir
-        self.pipe = self.data_dir / EPOCHS
-        self.epochs = self.pipe.read_bytes()
-        self.pipe.unlink()
-        os.mkfifo(self.pipe)
-
-    @contextmanager
-    def start(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A broker at the addresses that the first one had."""
-        addresses = ("--http", self.http, "--kafka", self.kafka)
-        with subprocess.Popen(
-            command(self.data_dir, *addresses, *flags),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(),
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
-
-    def answers(self, process: subprocess.Popen[bytes]) -> httpx.Client:
-        """A client, once the port is open."""
-        host, port = self.http.split(":")
-        while process.poll() is None:
-            try:
-                socket.create_connection((host, int(port))).close()
-            except ConnectionRefusedError:
-                continue
-            return httpx.Client(base_url=f"http://{self.http}", timeout=60)
-        raise AssertionError(process.communicate()[1].decode())
-
-    def let_go_on(self) -> None:
-        """Opening for writing waits until recovery is there."""
-        self.pipe.write_bytes(self.epochs)
 
 
 @pytest.fixture
