@@ -123,7 +123,3 @@ def test_the_scripts_it_names_are_there() -> None:
     assert {"scripts/run", "scripts/test"} <= named
     for script in named:
         assert os.access(ROOT / script, os.X_OK), script
-
-
-def test_the_tables_of_settings_are_up_to_date() -> None:
-    subprocess.run([sys.executable, ROOT / "scripts" / "settings_table", "--check"], check=True)
