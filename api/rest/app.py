@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -20,6 +20,7 @@ from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.docs_page import DOCS_PAGE
 from tidelog.api.rest.half_characters import half_character
 from tidelog.api.rest.openapi import allowed_methods, complete
+from tidelog.api.rest.parameters import known_parameters
 from tidelog.api.rest.rendering import error_body
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError
@@ -44,10 +45,9 @@ def build_app(context: RestContext) -> FastAPI:
         title="Tidelog",
         version=version("tidelog"),
         description="A Kafka-style, log-structured message broker.",
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(_no_half_characters)],
+        dependencies=[Depends(_known_parameters), Depends(_no_half_characters)],
     )
     for module in (topics, retention, groups, members, operating):
         app.include_router(module.routes(context))
@@ -55,6 +55,12 @@ def build_app(context: RestContext) -> FastAPI:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(DOCS_PAGE)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description(request: Request) -> JSONResponse:
+        root = request.scope["root_path"]
+        servers = {"servers": [{"url": root}]} if root else {}
+        return JSONResponse({**app.openapi(), **servers})
 
     _answer_errors(app)
     plain_openapi = app.openapi
@@ -64,6 +70,14 @@ def build_app(context: RestContext) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+async def _known_parameters(request: Request) -> None:
+    """The framework passes over what it does not know. Raises ApiError."""
+    query_string = request.scope["query_string"]
+    if query_string:
+        route = request.scope["route"]
+        known_parameters(query_string, {field.alias for field in route.dependant.query_params})
 
 
 async def _no_half_characters(request: Request) -> None:

@@ -28,6 +28,7 @@ from tidelog.api.rest.http import (
     too_large,
 )
 from tidelog.api.rest.pages import Pages
+from tidelog.api.rest.parameters import known_parameters
 from tidelog.api.rest.probes import Probes
 from tidelog.api.rest.produce import Produce
 from tidelog.api.rest.proxies import Proxies, below
@@ -116,6 +117,7 @@ class Door:
         if count < 5 or parts[1] != "v1" or parts[2] != "topics":
             probe = self._probes.find(scope["path"]) if method == "GET" else None
             if probe is not None:
+                known_parameters(scope["query_string"], ())
                 await probe(exchange.send)
                 return
             self._check_recovered()
@@ -137,7 +139,7 @@ class Door:
             and method == "GET"
         ):
             index, page = _number(parts[6], "partition"), _number(parts[8], "page")
-            await self._pages(request, send, parts[4], index, page)
+            await self._pages(request, send, parts[3], parts[4], index, page)
         else:
             await self._administer(scope, parts, receive, exchange)
 

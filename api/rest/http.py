@@ -9,7 +9,7 @@ from typing import Any
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.accept import negotiate
 from tidelog.api.rest.content_coding import GZIP_CODING, Gunzip, codings_of, decode
-from tidelog.api.rest.parameters import invalid_parameter, parse_query
+from tidelog.api.rest.parameters import known_parameters
 from tidelog.storage.errors import DecompressionTooLarge
 
 Scope = MutableMapping[str, Any]
@@ -44,16 +44,7 @@ class Request:
         """The query's parameters. Raises ApiError for one that is unknown, repeated or no text."""
         if not self.query_string:
             return {}
-        found: dict[str, str] = {}
-        for name, value in parse_query(self.query_string):
-            if name not in allowed and not (prefix and name.startswith(prefix)):
-                known = ", ".join(sorted(allowed))
-                message = f"unknown query parameter {name!r}; known are {known}"
-                raise ApiError(422, "unknown_parameter", message, parameter=name)
-            if name in found:
-                raise invalid_parameter(name, "is given twice")
-            found[name] = value
-        return found
+        return known_parameters(self.query_string, allowed, prefix=prefix)
 
     @property
     def content_type(self) -> bytes:

@@ -84,10 +84,10 @@ class Pages:
         self._broker = context.broker
 
     async def __call__(
-        self, request: Request, send: Send, topic_id: str, index: int, number: int
+        self, request: Request, send: Send, name: str, topic_id: str, index: int, number: int
     ) -> None:
         """Raises ApiError, UnknownTopicId, UnknownPartition, storage errors."""
-        topic = self._topic(topic_id)
+        topic = self._topic(name, topic_id)
         partition = topic.partition(index)
         query = request.query(_QUERY)
         mode = one_of(query, "value", VALUE_MODES)
@@ -119,12 +119,17 @@ class Pages:
             headers = (NO_STORE, (b"link", f'<{target}>; rel="next"'.encode()))
         await reply(send, 200, page.body, kind, headers)
 
-    def _topic(self, text: str) -> Topic:
+    def _topic(self, name: str, text: str) -> Topic:
+        """Of a name and the one spelling of its id: caches keep each page once."""
         try:
             topic_id = uuid.UUID(text)
         except ValueError:
             raise ApiError(404, "unknown_topic_id", f"{text!r} is no topic id") from None
-        return self._broker.topic_by_id(topic_id)
+        topic = self._broker.topic_by_id(topic_id)
+        if (topic.name, str(topic_id)) != (name, text):
+            message = f"no topic {name!r} has the id {text!r}; GET /v1/topics/{{topic}} tells ids"
+            raise ApiError(404, "unknown_topic_id", message, topic=name, topic_id=text)
+        return topic
 
     def _next(self, topic: Topic, partition: Partition, number: int) -> bytes:
         if page_exists(partition, number + 1):

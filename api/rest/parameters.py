@@ -7,6 +7,7 @@ parameter's name, and so are numbers in any form but digits.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from urllib.parse import unquote_to_bytes
 
 from tidelog.api.errors import ApiError
@@ -24,6 +25,25 @@ def parse_query(query_string: bytes) -> list[tuple[str, str]]:
             name, _, value = field.partition(b"=")
             pairs.append((_text(name, name), _text(value, name)))
     return pairs
+
+
+def known_parameters(
+    query_string: bytes, known: Collection[str], *, prefix: str = ""
+) -> dict[str, str]:
+    """Values by name; further names may begin with ``prefix``.
+
+    Raises ApiError for one that is unknown, repeated or no text.
+    """
+    found: dict[str, str] = {}
+    for name, value in parse_query(query_string):
+        if name not in known and not (prefix and name.startswith(prefix)):
+            there_are = f"known are {', '.join(sorted(known))}" if known else "there are none here"
+            message = f"unknown query parameter {name!r}; {there_are}"
+            raise ApiError(422, "unknown_parameter", message, parameter=name)
+        if name in found:
+            raise invalid_parameter(name, "is given twice")
+        found[name] = value
+    return found
 
 
 def _text(raw: bytes, name: bytes) -> str:

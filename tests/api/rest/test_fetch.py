@@ -267,6 +267,19 @@ def test_archive_pages(http: httpx.Client, single: str) -> None:
     assert http.get(f"{base}/1").status_code == 404
 
 
+def test_a_page_is_of_one_topic_and_has_one_address(
+    http: httpx.Client, single: str, topic: str
+) -> None:
+    fill(http, single, 1000)
+    topic_id = http.get(f"/v1/topics/{single}").json()["id"]
+    assert http.get(f"/v1/topics/{single}/{topic_id}/partitions/0/pages/0").status_code == 200
+    spellings = [topic_id.upper(), topic_id.replace("-", ""), f"urn:uuid:{topic_id}", "x"]
+    for name, spelled in [(topic, topic_id), ("none", topic_id), *((single, s) for s in spellings)]:
+        answer = http.get(f"/v1/topics/{name}/{spelled}/partitions/0/pages/0")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_topic_id")
+        assert answer.headers["cache-control"] == "no-store"
+
+
 def test_compacted_topics_have_no_pages(http: httpx.Client) -> None:
     settings = {"cleanup.policy": "compact"}
     made = http.post("/v1/topics", json={"name": "no-pages", "settings": settings}).json()

@@ -128,6 +128,40 @@ def test_every_query_is_text(
     assert error["details"] == {"parameter": name}
 
 
+def test_every_route_refuses_what_it_does_not_know(http: httpx.Client, single: str) -> None:
+    """What is misspelt would be passed over, and the answer be to another question."""
+    topic_id = http.get(f"/v1/topics/{single}").json()["id"]
+    there = {"topic": single, "topic_id": topic_id, "group": "g", "member": "m"}
+    numbers = {"partition": 0, "page": 0}
+    operations = [("get", "/docs"), ("get", "/openapi.json")] + [
+        (method, path)
+        for path, methods in http.get("/openapi.json").json()["paths"].items()
+        for method in methods
+    ]
+    for method, path in operations:
+        target = path.format(**there, **numbers)
+        answer = http.request(method, target, params={"max_record": "5"})
+        error = answer.json()["error"]
+        assert (path, answer.status_code, error["code"]) == (path, 422, "unknown_parameter")
+        assert error["details"] == {"parameter": "max_record"}
+    assert http.get(f"/v1/topics/{single}").status_code == 200
+
+
+def test_what_is_known_is_told(http: httpx.Client) -> None:
+    answer = http.get("/v1/topics", params={"prefx": "a"})
+    message = answer.json()["error"]["message"]
+    known = "known are include_internal, limit, page_token, prefix"
+    assert message == f"unknown query parameter 'prefx'; {known}"
+    message = http.get("/metrics?name=x").json()["error"]["message"]
+    assert message == "unknown query parameter 'name'; there are none here"
+
+
+@pytest.mark.parametrize("path", ["/v1/topics?limit=5&limit=6", "/v1/groups?prefix=a&prefix=a"])
+def test_a_parameter_comes_once(http: httpx.Client, path: str) -> None:
+    answer = http.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_parameter")
+
+
 NUMBERS = [
     ("GET", "/v1/topics/TOPIC/partitions/0/records", "max_records", "5"),
     ("GET", "/v1/topics/TOPIC/partitions/0/records", "max_bytes", "5"),
