@@ -74,6 +74,7 @@ async def test_an_install_that_only_the_broker_knows_of(
         link = tmp_path / "lib" / "tidelog" / package.__name__.rpartition(".")[2]
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(place)
+    (tmp_path / "lib" / "tidelog" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path / "lib")
     bare = str(Path(sys.base_prefix, "bin", "python3"))
     asked = await asyncio.create_subprocess_exec(

@@ -1,0 +1,5 @@
+"""``python -m tidelog`` is ``tidelog``."""
+
+from tidelog.api.cli import main
+
+main()
