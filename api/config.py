@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from tidelog.api.address import Address, InvalidAddress, parse_address, parse_advertised
 from tidelog.api.service_variables import is_service_variable
+from tidelog.api.units import in_plain_numbers
 from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettings
 
 CONFIG_FILE = "tidelog.toml"
@@ -114,7 +115,11 @@ def load_config(
             _check_name(name, source)
             texts[name] = text
             sources[name] = source
-    broker = {name: text for name, text in texts.items() if name in BROKER_SETTINGS}
+    broker = {
+        name: in_plain_numbers(BROKER_SETTINGS[name], text)
+        for name, text in texts.items()
+        if name in BROKER_SETTINGS
+    }
     for name in broker:
         if BROKER_SETTINGS[name].read_only:
             instead = _INSTEAD.get(name)

@@ -26,8 +26,9 @@ from tidelog.api.rest.http import (
 from tidelog.api.rest.line_stream import LineStream
 from tidelog.api.rest.offset_spec import resolve_offset, within_range
 from tidelog.api.rest.pages import page_links
-from tidelog.api.rest.parameters import is_whole_number, one_of, whole_number
+from tidelog.api.rest.parameters import is_whole_number, one_of, quantity, whole_number
 from tidelog.api.rest.rendering import ON_CORRUPT, VALUE_MODES, render_records, skipped_field
+from tidelog.api.units import parse_duration, parse_size
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.broker.reading import read_records
@@ -68,8 +69,8 @@ def fetch_options(query: dict[str, str]) -> FetchOptions:
     max_records = whole_number(query, "max_records", RECORDS_DEFAULT, 1, RECORDS_MAX)
     return FetchOptions(
         max_records,
-        whole_number(query, "max_bytes", BYTES_DEFAULT, 1, BYTES_MAX),
-        whole_number(query, "wait_ms", 0, 0, WAIT_MS_MAX),
+        quantity(query, "max_bytes", parse_size, BYTES_DEFAULT, 1, BYTES_MAX),
+        quantity(query, "wait_ms", parse_duration, 0, 0, WAIT_MS_MAX),
         one_of(query, "value", VALUE_MODES),
         one_of(query, "on_corrupt", ON_CORRUPT) == "skip",
         max_records if "max_records" in query else math.inf,
@@ -93,7 +94,7 @@ class Fetch:
         asked = query.get("offset", "earliest")
         if form == EVENT_STREAM:
             asked = _after_last_event(request, asked)
-        offset = await resolve_offset(partition, asked)
+        offset = await resolve_offset(partition, asked, self._broker.clock.now_ms())
         reset = one_of(query, "reset", ("earliest", "latest")) if "reset" in query else None
         offset = within_range(partition, offset, reset)
         if form == EVENT_STREAM:

@@ -235,7 +235,8 @@ class ResetOffsets(In):
     to: Literal["earliest", "latest", "offset", "timestamp", "duration", "shift"]
     value: int | str | None = Field(
         default=None,
-        description="the offset; the time (ms or RFC 3339); the duration in ms; the shift",
+        description="the offset; the time (ms, RFC 3339, a day in UTC, -1h); the duration (ms, 7d, "
+        "1h30m); the shift",
     )
     topics: list[str] | None = None
     partitions: list[AssignedPartition] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fastapi import APIRouter, Response
 
 from tidelog.api.errors import ApiError
@@ -21,8 +23,9 @@ from tidelog.api.rest.group_models import (
     ResetOffsets,
     ResetResult,
 )
-from tidelog.api.rest.offset_spec import parse_time
+from tidelog.api.rest.offset_spec import time_parameter
 from tidelog.api.rest.paging import Limit, PageToken, page
+from tidelog.api.units import DURATION_EXAMPLES, parse_duration
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.errors import GroupNotEmpty, UnknownMember
 from tidelog.consumer_groups.offsets import OffsetAndMetadata, ResetTarget, TopicPartition
@@ -95,7 +98,7 @@ def routes(context: RestContext) -> APIRouter:
         places = [(one.topic, one.partition) for one in body.partitions or ()]
         changes = await coordinator.reset(
             group,
-            _target(body),
+            _target(body, context.broker.clock.now_ms()),
             topics=body.topics,
             partitions=places or None,
             dry_run=body.dry_run,
@@ -109,14 +112,20 @@ def routes(context: RestContext) -> APIRouter:
     return router
 
 
-def _target(body: ResetOffsets) -> ResetTarget:
+def _target(body: ResetOffsets, now_ms: int) -> ResetTarget:
     if body.to in ("earliest", "latest"):
         return ResetTarget(body.to)
     value = body.value
     if body.to == "timestamp" and isinstance(value, str):
-        value = parse_time(value, "value")
+        value = time_parameter(value, "value", now_ms)
+    if body.to == "duration" and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = parse_duration(value)
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
-        message = f"a reset to {body.to} needs a whole number as value"
+        needed = (
+            f"a duration, as {DURATION_EXAMPLES}," if body.to == "duration" else "a whole number"
+        )
+        message = f"a reset to {body.to} needs {needed} as value"
         raise ApiError(422, "invalid_reset", message, to=body.to)
     return ResetTarget(body.to, value)
 

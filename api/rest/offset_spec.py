@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 from tidelog.api.errors import ApiError
-from tidelog.api.rest.parameters import is_integer, is_whole_number
-from tidelog.api.rest.rfc3339 import parse_rfc3339
+from tidelog.api.rest.parameters import is_integer
+from tidelog.api.units import parse_time
 from tidelog.broker.partition import Partition
 from tidelog.storage.errors import OffsetOutOfRange
 
 _INT64_MAX = 2**63 - 1
 
 
-def parse_time(text: str, parameter: str) -> int:
-    """Milliseconds since the epoch, from such a number or RFC 3339. Raises ApiError."""
-    if is_whole_number(text) and int(text) <= _INT64_MAX:
-        return int(text)
+def time_parameter(text: str, parameter: str, now_ms: int) -> int:
+    """Milliseconds since the epoch. Raises ApiError."""
     try:
-        return parse_rfc3339(text)
-    except ValueError:
-        message = (
-            f"{parameter}: {text!r} is not a time; expected milliseconds since the epoch or "
-            "RFC 3339 with its zone, such as 2013-07-04T12:00:00Z or 2013-07-04T14:00:00+02:00 "
-            "(in a URL + is a space and %2B is +)"
-        )
+        return parse_time(text, now_ms)
+    except ValueError as error:
+        hint = " (in a URL + is a space and %2B is +)" if " " in text else ""
+        message = f"{parameter}: {error}{hint}"
         raise ApiError(422, "invalid_parameter", message, parameter=parameter) from None
 
 
-async def resolve_offset(partition: Partition, text: str) -> int:
+async def resolve_offset(partition: Partition, text: str, now_ms: int) -> int:
     """The offset that ``text`` stands for; a plain number is taken as it is. Raises ApiError."""
     if text == "earliest":
         return partition.start_offset
     if text == "latest":
         return partition.high_watermark
     if text.startswith("ts:"):
-        found = await partition.offset_for_timestamp(parse_time(text[3:], "offset"))
-        return partition.high_watermark if found is None else found[0]
+        return await offset_at(partition, time_parameter(text[3:], "offset", now_ms))
     if is_integer(text):
         number = int(text)
         if number < 0:
@@ -43,6 +37,12 @@ async def resolve_offset(partition: Partition, text: str) -> int:
             return number
     message = f"offset {text!r} is not a number, earliest, latest, -N or ts:TIME"
     raise ApiError(422, "invalid_parameter", message, parameter="offset")
+
+
+async def offset_at(partition: Partition, timestamp_ms: int) -> int:
+    """Where the first record at or after a time is; the end where there is none."""
+    found = await partition.offset_for_timestamp(timestamp_ms)
+    return partition.high_watermark if found is None else found[0]
 
 
 def within_range(partition: Partition, offset: int, reset: str | None) -> int:

@@ -50,8 +50,14 @@ _ON_CORRUPT = _choice(
 )
 _BOUNDS = [
     _number("max_records", 1, 10_000, 500, "most records; a stream has no end by default"),
-    _number("max_bytes", 1, 64 * 1024 * 1024, 1024 * 1024, "most bytes; one record always fits"),
-    _number("wait_ms", 0, 60_000, 0, "how long to wait for the first record"),
+    _number(
+        "max_bytes",
+        1,
+        64 * 1024 * 1024,
+        1024 * 1024,
+        "most bytes, as 1048576 or 1MiB; one record fits",
+    ),
+    _number("wait_ms", 0, 60_000, 0, "how long to wait for the first record; 30s is as good"),
     _choice("isolation", "as in Kafka", "read_uncommitted", "read_committed"),
     _VALUE,
     _ON_CORRUPT,
@@ -160,7 +166,7 @@ def _replay() -> dict[str, Any]:
         "parameters": [
             _TOPIC,
             _parameter("cursor", text, "go on after an earlier answer"),
-            _parameter("from", text, "first timestamp: ms or RFC 3339"),
+            _parameter("from", text, "first timestamp: ms, RFC 3339, a day in UTC or -1h"),
             _parameter(
                 "to", text, "stop each partition at its first record that is not before this time"
             ),

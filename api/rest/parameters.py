@@ -7,7 +7,7 @@ parameter's name, and so are numbers in any form but digits.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from urllib.parse import unquote_to_bytes
 
 from tidelog.api.errors import ApiError
@@ -88,6 +88,20 @@ def whole_number(query: dict[str, str], name: str, default: int, low: int, high:
         message = f"{name} must be a whole number from {low} to {high}, not {text!r}"
         raise ApiError(422, "invalid_parameter", message, parameter=name)
     return int(text)
+
+
+def quantity(
+    query: dict[str, str], name: str, parse: Callable[[str], int], default: int, low: int, high: int
+) -> int:
+    """As ``whole_number``, or a number with a unit that ``parse`` knows. Raises ApiError."""
+    text = query.get(name)
+    if text is None or is_whole_number(text):
+        return whole_number(query, name, default, low, high)
+    try:
+        return whole_number({name: str(parse(text))}, name, default, low, high)
+    except ValueError as error:
+        message = f"{name} must be a whole number from {low} to {high}, or with a unit: {error}"
+        raise ApiError(422, "invalid_parameter", message, parameter=name) from None
 
 
 def one_of(query: dict[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ from tidelog.api.rest.event_stream import EventStream
 from tidelog.api.rest.fetch import READING, FetchOptions, fetch_options
 from tidelog.api.rest.http import EVENT_STREAM, JSON, NDJSON, Request, Send, reply
 from tidelog.api.rest.line_stream import LineStream
-from tidelog.api.rest.offset_spec import parse_time, resolve_offset
+from tidelog.api.rest.offset_spec import offset_at, resolve_offset, time_parameter
 from tidelog.api.rest.rendering import (
     encode_json,
     render_records,
@@ -205,7 +205,7 @@ class Replay:
             last = request.header("Last-Event-ID")
             if last:
                 query = {**query, "cursor": last.decode("latin-1")}
-        reader = await open_reader(topic, query, options.skipped())
+        reader = await open_reader(topic, query, self._broker.clock.now_ms(), options.skipped())
         if form == EVENT_STREAM:
             events = EventStream(request, send, self._context)
             await self._tail(events, reader, options, speed)
@@ -316,32 +316,35 @@ class _Pace:
 
 
 async def open_reader(
-    topic: Topic, query: dict[str, str], skipped: list[UnreadableBatch] | None = None
+    topic: Topic,
+    query: dict[str, str],
+    now_ms: int,
+    skipped: list[UnreadableBatch] | None = None,
 ) -> MergedReader:
     """A reader at the cursor, or at the beginning of the time range.
 
     Raises ApiError, PartitionOffline.
     """
     partitions = topic.all_online()
-    since_ms = parse_time(query["from"], "from") if "from" in query else None
-    until_ms = parse_time(query["to"], "to") if "to" in query else None
+    since_ms = time_parameter(query["from"], "from", now_ms) if "from" in query else None
+    until_ms = time_parameter(query["to"], "to", now_ms) if "to" in query else None
     if since_ms is not None and until_ms is not None and since_ms > until_ms:
         raise ApiError(422, "invalid_parameter", "from is after to", parameter="from")
     if "cursor" in query:
         starts = _parse_cursor(topic, query["cursor"])
     elif since_ms is not None:
-        starts = [await resolve_offset(p, f"ts:{since_ms}") for p in partitions]
+        starts = [await offset_at(p, since_ms) for p in partitions]
     else:
         asked = query.get("offset", "earliest")
         if asked not in ("earliest", "latest"):
             message = "offset must be earliest or latest for a whole topic"
             raise ApiError(422, "invalid_parameter", message, parameter="offset")
-        starts = [await resolve_offset(p, asked) for p in partitions]
+        starts = [await resolve_offset(p, asked, now_ms) for p in partitions]
     sources = []
     for partition, start in zip(partitions, starts, strict=True):
         end = None
         if until_ms is not None:
-            end = await resolve_offset(partition, f"ts:{until_ms}")
+            end = await offset_at(partition, until_ms)
         sources.append(_Source(partition, start, end))
     return MergedReader(topic, sources, since_ms, until_ms, skipped)
 

@@ -21,19 +21,23 @@ from tidelog.api.rest.models import (
     TopicOut,
     TopicSummary,
 )
-from tidelog.api.rest.offset_spec import parse_time
+from tidelog.api.rest.offset_spec import time_parameter
 from tidelog.api.rest.paging import Limit, PageToken, page
 from tidelog.api.rest.target import path_of
+from tidelog.api.units import in_plain_numbers
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import TopicExists
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
+from tidelog.broker.topic_settings import TOPIC_SETTINGS
 
 SettingIn = str | int | float | bool
 
 
-def setting_text(value: SettingIn) -> str:
-    """A setting's value as the text that settings are parsed from."""
+def setting_text(name: str, value: SettingIn) -> str:
+    """A setting's value as the text that settings are parsed from. Raises InvalidSetting."""
+    if isinstance(value, str) and name in TOPIC_SETTINGS:
+        return in_plain_numbers(TOPIC_SETTINGS[name], value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -45,7 +49,7 @@ def routes(context: RestContext) -> APIRouter:
     @router.post("", status_code=201, responses={200: {"model": TopicOut}, **errors(409, 507)})
     async def create_topic(body: CreateTopic, response: Response) -> TopicOut:
         """Create a topic; 200 where it exists and `if_not_exists` allows, or was only checked."""
-        settings = {name: setting_text(value) for name, value in body.settings.items()}
+        settings = {name: setting_text(name, value) for name, value in body.settings.items()}
         try:
             topic = await broker.create_topic(
                 body.name, body.partitions, settings, validate_only=body.validate_only
@@ -100,13 +104,15 @@ def routes(context: RestContext) -> APIRouter:
         timestamp: Annotated[
             str,
             Query(
-                description="earliest, latest, or a time: ms since the epoch or RFC 3339",
+                description="earliest, latest, or a time: ms since the epoch, RFC 3339, a day in "
+                "UTC, now, or -1h for an hour ago",
                 examples=["2013-07-04T00:00:00Z"],
             ),
         ] = "latest",
     ) -> TopicOffsets:
         """Per partition the earliest or latest offset, or the first at or after a time."""
-        found = [await _offset(p, timestamp) for p in broker.topic(topic).all_online()]
+        now_ms = broker.clock.now_ms()
+        found = [await _offset(p, timestamp, now_ms) for p in broker.topic(topic).all_online()]
         return TopicOffsets(offsets=found)
 
     @router.post("/{topic:name}/damage:acknowledge", status_code=204, responses=errors(404))
@@ -123,7 +129,7 @@ async def _alter(broker: Broker, name: str, body: AlterTopic) -> Topic:
     """Check everything before anything is changed."""
     topic = broker.topic_to_change(name)
     changes = {
-        setting: None if value is None else setting_text(value)
+        setting: None if value is None else setting_text(setting, value)
         for setting, value in body.settings.items()
     }
     await broker.alter_topic(name, changes, validate_only=True)
@@ -134,14 +140,15 @@ async def _alter(broker: Broker, name: str, body: AlterTopic) -> Topic:
     return topic
 
 
-async def _offset(partition: Partition, timestamp: str) -> PartitionOffset:
+async def _offset(partition: Partition, timestamp: str, now_ms: int) -> PartitionOffset:
     found: tuple[int, int] | None = None
     if timestamp == "earliest":
         offset = partition.start_offset
     else:
         offset = partition.high_watermark
         if timestamp != "latest":
-            found = await partition.offset_for_timestamp(parse_time(timestamp, "timestamp"))
+            timestamp_ms = time_parameter(timestamp, "timestamp", now_ms)
+            found = await partition.offset_for_timestamp(timestamp_ms)
     if found is not None:
         offset = found[0]
     time = None if found is None else found[1]

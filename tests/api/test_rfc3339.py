@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidelog.api.errors import ApiError
-from tidelog.api.rest.offset_spec import parse_time
-from tidelog.api.rest.rfc3339 import parse_rfc3339
+from tidelog.api.rfc3339 import parse_rfc3339
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(
@@ -108,17 +106,3 @@ REFUSED = [
 def test_what_is_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"time|second|minute|hour|day|month"):
         parse_rfc3339(text)
-
-
-@pytest.mark.parametrize(
-    "text", [*REFUSED, "-1", "+5", "1_000", "1e3", "5.0", "\uff19", str(2**63), "9" * 30]
-)
-def test_a_parameter_that_is_no_time(text: str) -> None:
-    with pytest.raises(ApiError, match="RFC 3339") as raised:
-        parse_time(text, "from")
-    assert (raised.value.status, raised.value.details) == (422, {"parameter": "from"})
-
-
-@pytest.mark.parametrize("text", ["0", "1700000000000", "00012", str(2**63 - 1)])
-def test_a_parameter_in_milliseconds(text: str) -> None:
-    assert parse_time(text, "from") == int(text)
