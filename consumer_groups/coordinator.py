@@ -67,9 +67,10 @@ class Coordinator:
         self._broker = broker
         self._groups = Groups(broker)
         self._settings = self._groups.settings
-        self._lag = Lag(broker)
+        self._lag = Lag(broker, self._groups.beginnings)
         self._expiry: asyncio.Task[None] | None = None
         offsets = GroupOffsets(broker, self._groups)
+        self.begin = offsets.begin
         self.commit = offsets.commit
         self.commit_each = offsets.commit_each
         self.settle = offsets.settle

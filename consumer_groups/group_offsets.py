@@ -12,7 +12,7 @@ from functools import partial
 from uuid import UUID
 
 from tidelog.broker.broker import Broker
-from tidelog.broker.errors import UnknownPartition, UnknownTopic
+from tidelog.broker.errors import BrokerError, UnknownPartition, UnknownTopic
 from tidelog.consumer_groups import offset_reset, offset_store
 from tidelog.consumer_groups.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.errors import (
@@ -128,6 +128,7 @@ class GroupOffsets:
         ids: dict[str, UUID] = {topic: self._broker.topic(topic).id for topic, _ in offsets}
         now_ms = self._broker.clock.now_ms()
         await self._groups.topic.write(group, offset_store.commit(group, offsets, ids, now_ms))
+        self._groups.beginnings.commit(group, ((ids[topic], index) for topic, index in offsets))
 
     # Read
 
@@ -160,6 +161,23 @@ class GroupOffsets:
         place = (topic, partition)
         offset = self._groups.offsets.committed(group).get(place)
         return offset.offset if offset is not None and self._is_current(place, offset) else None
+
+    def begin(self, group: str, places: Iterable[TopicPartition]) -> None:
+        """A consumer has asked for these and is about to begin where nothing is committed.
+
+        Where a log is empty it can only begin at its end.
+        """
+        if self._groups.find(group) is None:
+            return
+        begun = {}
+        for topic, index in places:
+            try:
+                partition = self._broker.topic(topic).partition(index)
+            except BrokerError:
+                continue
+            if partition.start_offset == partition.high_watermark:
+                begun[partition.topic_id, index] = partition.high_watermark
+        self._groups.beginnings.note(group, begun)
 
     def _is_current(self, place: TopicPartition, offset: CommittedOffset) -> bool:
         """Whether the offset belongs to the topic that now has the name."""
@@ -251,6 +269,7 @@ class GroupOffsets:
         if not self._groups.existing(group).is_empty:
             raise GroupNotEmpty(group)
         await self._groups.topic.write(group, forget)
+        self._groups.beginnings.forget(group)
 
     # Expire
 
@@ -283,6 +302,7 @@ class GroupOffsets:
         records: list[StateRecord] = list(offset_store.forget(name, places))
         if len(places) == len(offsets) and group.is_disposable:
             records += _tombstones(group)
+            self._groups.beginnings.forget(name)
         return records
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups import consumer_rebalance, migration
+from tidelog.consumer_groups.beginnings import Beginnings
 from tidelog.consumer_groups.catalog_view import CatalogView
 from tidelog.consumer_groups.consumer_group import ConsumerGroup, TopicsNow
 from tidelog.consumer_groups.consumer_group_records import (
@@ -62,6 +63,7 @@ class Groups:
         self.settings = GroupSettings.of(broker.settings)
         self.own_settings = GroupsOwnSettings(broker)
         self.offsets = OffsetStore()
+        self.beginnings = Beginnings()
         self.topic = OffsetsTopic(broker, self.settings, self._apply)
         self.loading = True
         self.failure: str | None = None

@@ -59,7 +59,11 @@ def position(
 def to_commit(
     current: CurrentAssignment, cursor: Cursor, extents: Mapping[TopicIdPartition, Extent]
 ) -> dict[TopicIdPartition, int]:
-    """What the caller is done with and has not committed, of the partitions that it still has."""
+    """What the caller is done with and has not committed, of the partitions that it still has.
+
+    After a first poll that is also where it stands in those that have brought nothing yet, as Java
+    clients commit it: their next reader begins where this one did, whatever came meanwhile.
+    """
     held = {**current.assigned, **current.revoking}
     offsets: dict[TopicIdPartition, int] = {}
     for place, offset in cursor.positions.items():
@@ -68,6 +72,7 @@ def to_commit(
             continue
         before = extent.start_offset if extent.committed is None else extent.committed
         was_cut = before > extent.end_offset
-        if offset <= extent.end_offset and (offset > before or was_cut):
+        is_first = extent.committed is None and cursor.turn > 0
+        if offset <= extent.end_offset and (offset > before or was_cut or is_first):
             offsets[place] = offset
     return offsets

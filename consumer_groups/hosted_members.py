@@ -234,14 +234,16 @@ class HostedMembers:
             place: hosted_member.position(place, current, cursor, extents[place])
             for place in partitions
         }
+        begun = {
+            place: offset
+            for place, offset in positions.items()
+            if place not in cursor.positions and extents[place].committed is None
+        }
         if cursor.auto_offset_reset == LATEST:
             # The end moves on: whoever asks again has to begin at the same place.
-            begun = {
-                place: offset
-                for place, offset in positions.items()
-                if place not in cursor.positions and extents[place].committed is None
-            }
             await self._commit(name, member, begun)
+        else:
+            self._groups.beginnings.note(name, begun)
         return Standing(
             member_id=member_id,
             cursor=cursor._replace(generation=current.member_epoch, positions=positions),

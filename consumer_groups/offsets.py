@@ -110,7 +110,7 @@ class PartitionLag(NamedTuple):
     committed: int | None
     end_offset: int
     lag: int | None
-    """Records between the committed offset and the end; None where nothing is committed."""
+    """Records between the committed offset, or where the group began, and the end; else None."""
     lag_seconds: float | None
     """How long ago the first record not yet consumed was written; None where it is not known."""
     member_id: str | None = None

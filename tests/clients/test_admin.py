@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.support.broker_process import BrokerProcess
+from tests.support.http_member import HttpMember
 from tests.support.kafka_clients.aio_admin import AiokafkaAdmin
 from tests.support.kafka_clients.contract import KafkaAdmin, Message
 from tests.support.kafka_clients.every import OpenClients
@@ -82,6 +83,20 @@ def test_groups_are_shown_with_their_offsets(
         assert admin.group(group) == ("stable", 1)
     assert admin.group(group) == ("empty", 0)
     assert admin.offsets(group, single) == {0: 7}
+
+
+def test_groups_of_http_are_empty_when_nobody_is_in_them(
+    admin: KafkaAdmin, single: str, http: httpx.Client
+) -> None:
+    """Also for those that know the classic protocol alone."""
+    group = f"{single}-group"
+    member = HttpMember(http, group, single)
+    member.poll()
+    member.poll()
+    member.leave()
+    assert group in admin.groups()
+    assert admin.group(group) == ("empty", 0)
+    assert admin.offsets(group, single) == {0: 0}
 
 
 def test_groups_are_sent_back_and_deleted(

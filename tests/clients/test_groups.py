@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka import Consumer
 
+from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_clients.contract import KafkaClient, Message
 from tests.support.kafka_clients.every import WITH_SESSIONS, OpenClients
 from tests.support.kafka_clients.kcat import KcatClient
@@ -106,3 +108,26 @@ def test_kcat_as_a_member(clients: OpenClients, filled: str) -> None:
     seen = kcat.consume_as_member(filled, f"{filled}-group", 11)
     seen += kcat.consume_as_member(filled, f"{filled}-group", 19)
     assert sorted(places(seen)) == sorted(EVERYTHING)
+
+
+def test_lag_where_a_client_commits_nothing(
+    broker: BrokerProcess, http: httpx.Client, topic: str
+) -> None:
+    """librdkafka commits no position of a partition that brought nothing: two of three here."""
+    group = f"{topic}-group"
+
+    def produce(partition: int) -> None:
+        body = {"records": [{"value": 1, "partition": partition}]}
+        http.post(f"/v1/topics/{topic}/records", json=body).raise_for_status()
+
+    produce(0)
+    settings = {"bootstrap.servers": broker.kafka, "group.id": group}
+    consumer = Consumer({**settings, "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    while consumer.poll(1) is None:
+        pass
+    consumer.close()
+    produce(1)
+    lines = http.get(f"/v1/groups/{group}").json()["lag"]
+    assert [line["committed_offset"] for line in lines] == [1, None, None]
+    assert [line["lag"] for line in lines] == [0, 1, 0]

@@ -102,6 +102,10 @@ class TestToCommit:
             place(1): 11
         }
 
+    def test_where_a_poll_found_nothing_and_nothing_is_committed(self) -> None:
+        held, asks = current(5, {0: 3, 1: 3}), cursor(5, {0: 10, 1: 11})
+        assert self.commits(held, asks._replace(turn=1), None) == {place(0): 10, place(1): 11}
+
     def test_what_is_being_given_up(self) -> None:
         assert self.commits(current(5, {}, {0: 3}), cursor(5, {0: 40}), 30) == {place(0): 40}
 

@@ -1,6 +1,7 @@
 """DescribeGroups, 0-6: members and assignments of classic groups.
 
-A group that is not there, or is one of the new protocol, is Dead; from version 6 it is an error.
+A group that is not there, or has members of the new protocol, is Dead; from version 6 it is an
+error. One that nobody is in is Empty, whichever protocol it had: a classic member may join it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def handle(call: Call, request: Any) -> Values:
 def _describe(call: Call, name: str) -> dict[str, Any]:
     try:
         group = call.coordinator.describe(name)
-        if group.group_type != CLASSIC:
+        if group.group_type != CLASSIC and group.members:
             raise UnknownGroup(name)
     except UnknownGroup as error:
         code = code_of(error) if call.version >= 6 else 0
@@ -45,7 +46,7 @@ def _describe(call: Call, name: str) -> dict[str, Any]:
         "group_id": name,
         "group_state": group.state,
         "protocol_type": group.protocol_type,
-        "protocol_data": group.protocol,
+        "protocol_data": group.protocol if group.members else "",
         "members": [
             {
                 "member_id": member.member_id,

@@ -7,6 +7,7 @@ RequireStable (7) has nothing to wait for without transactions.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from tidelog.api.kafka.encoding import Values
@@ -40,7 +41,17 @@ async def _group(call: Call, group: Any) -> dict[str, Any]:
         return {"group_id": group.group_id, "error_code": code_of(error), "topics": ()}
     asked = group.topics
     topics = _all(call, committed) if asked is None else [_topic(call, t, committed) for t in asked]
+    if asked is not None:
+        call.coordinator.begin(group.group_id, _begun(topics))
     return {"group_id": group.group_id, "error_code": 0, "topics": topics}
+
+
+def _begun(topics: list[dict[str, Any]]) -> Iterator[tuple[str, int]]:
+    """What was asked for and has no committed offset."""
+    for topic in topics:
+        for partition in topic["partitions"]:
+            if partition["committed_offset"] < 0 and not partition["error_code"]:
+                yield topic["name"], partition["partition_index"]
 
 
 def _all(call: Call, committed: Committed) -> list[dict[str, Any]]:

@@ -164,7 +164,22 @@ class TestLag:
         member = HttpMember(http, group, filled)
         lines = http.get(f"/v1/groups/{group}").json()["lag"]
         assert [line["member_id"] for line in lines] == [member.member_id] * 3
-        assert [line["lag"] for line in lines] == [None] * 3
+        assert [line["committed_offset"] for line in lines] == [None] * 3
+        assert [line["lag"] for line in lines] == [RECORDS] * 3
+
+    def test_of_what_was_empty_when_the_group_began(
+        self, http: httpx.Client, topic: str, group: str
+    ) -> None:
+        member = HttpMember(http, group, topic)
+        member.poll()
+        member.poll()
+        assert committed(http, group) == {0: 0, 1: 0, 2: 0}
+        member.leave()
+        record = {"value": "unread", "partition": 2}
+        http.post(f"/v1/topics/{topic}/records", json={"records": [record]}).raise_for_status()
+        shown = http.get(f"/v1/groups/{group}").json()
+        assert [line["lag"] for line in shown["lag"]] == [0, 0, 1]
+        assert shown["total_lag"] == 1
 
     def test_seconds_are_known_after_a_restart(
         self, start_broker: Callable[..., BrokerProcess], group: str
@@ -193,10 +208,10 @@ class TestLag:
             if sample.labels.get("group") == group
         }
         assert found["kafka_consumergroup_members", None] == 1
-        assert found["kafka_consumergroup_lag_sum", None] == 70
+        assert found["kafka_consumergroup_lag_sum", None] == 70 + RECORDS
         assert found["kafka_consumergroup_lag", "0"] == 70
         assert found["kafka_consumergroup_lag", "1"] == 0
-        assert ("kafka_consumergroup_lag", "2") not in found
+        assert found["kafka_consumergroup_lag", "2"] == RECORDS
         seconds = found["kafka_consumergroup_lag_seconds", "0"]
         assert seconds == pytest.approx(time.time() - START_MS / 1000 - 30, abs=60)
 
