@@ -37,6 +37,7 @@ from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
 from tidelog.broker.topic_row import TopicRow
 from tidelog.broker.topic_settings import TopicSettings
+from tidelog.broker.traffic import Traffic
 from tidelog.storage.files import Disk, allow_open_files
 from tidelog.storage.log import Log
 from tidelog.storage.log_state import Cut
@@ -101,6 +102,7 @@ class Broker:
         self._producer_ids: range = range(0)
         self.housekeeping = Housekeeping(self)
         self.compaction = Compaction(self)
+        self.traffic = Traffic(self)
         self.committed_offset: CommittedOffset = lambda group, topic, partition: None
 
     # Starting and stopping
@@ -149,6 +151,7 @@ class Broker:
         self.recovering = False
         self.housekeeping.start()
         self.compaction.start()
+        self.traffic.start()
 
     async def abandon(self) -> None:
         """Let go of a directory that was not started on; it stays clean if it was."""
@@ -162,6 +165,7 @@ class Broker:
         self.stop_waiting()
         await self.compaction.stop()
         await self.housekeeping.stop()
+        await self.traffic.stop()
         async with self._changing:
             self.store.cancel_timers()
             await asyncio.to_thread(self.commit.close)

@@ -82,12 +82,12 @@ class SettingOut(BaseModel):
     documentation: str
 
 
-class Rates(BaseModel):
-    """Since the broker started."""
+class TopicRates(BaseModel):
+    """Each a second, over the last minute."""
 
-    appended_bytes: int
-    appended_records: int
-    fetched_bytes: int
+    appended_bytes: float
+    appended_records: float
+    fetched_bytes: float
 
 
 class TopicSummary(BaseModel):
@@ -97,7 +97,7 @@ class TopicSummary(BaseModel):
     partitions: int
     bytes: int
     records: int
-    rates: Rates
+    rates: TopicRates
 
 
 class TopicList(BaseModel):

@@ -14,11 +14,11 @@ from tidelog.api.rest.models import (
     CreateTopic,
     PartitionOffset,
     PartitionOut,
-    Rates,
     SettingOut,
     TopicList,
     TopicOffsets,
     TopicOut,
+    TopicRates,
     TopicSummary,
 )
 from tidelog.api.rest.offset_spec import time_parameter
@@ -30,6 +30,7 @@ from tidelog.broker.errors import TopicExists
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_settings import TOPIC_SETTINGS
+from tidelog.broker.traffic import Traffic
 
 SettingIn = str | int | float | bool
 
@@ -78,7 +79,9 @@ def routes(context: RestContext) -> APIRouter:
             if topic.name.startswith(prefix) and (include_internal or not topic.internal)
         ]
         shown, token = page(topics, limit, page_token, lambda topic: topic.name)
-        return TopicList(topics=[_summary(topic) for topic in shown], next_page_token=token)
+        return TopicList(
+            topics=[_summary(topic, broker.traffic) for topic in shown], next_page_token=token
+        )
 
     @router.get("/{topic:name}", responses=errors(404))
     async def show_topic(topic: str) -> TopicOut:
@@ -155,7 +158,7 @@ async def _offset(partition: Partition, timestamp: str, now_ms: int) -> Partitio
     return PartitionOffset(partition=partition.index, offset=offset, timestamp=time)
 
 
-def _summary(topic: Topic) -> TopicSummary:
+def _summary(topic: Topic, traffic: Traffic) -> TopicSummary:
     partitions = topic.partitions
     return TopicSummary(
         name=topic.name,
@@ -164,11 +167,7 @@ def _summary(topic: Topic) -> TopicSummary:
         partitions=len(partitions),
         bytes=sum(p.size_bytes for p in partitions),
         records=sum(p.end_offset - p.start_offset for p in partitions),
-        rates=Rates(
-            appended_bytes=sum(p.appended_bytes for p in partitions),
-            appended_records=sum(p.appended_records for p in partitions),
-            fetched_bytes=sum(p.fetched_bytes for p in partitions),
-        ),
+        rates=TopicRates(**traffic.rates(topic)._asdict()),
     )
 
 

@@ -92,8 +92,10 @@ def test_list_in_pages(http: httpx.Client) -> None:
         query["page_token"] = page["next_page_token"]
     assert [one["name"] for one in found] == names
     counted = found[3]
-    assert (counted["records"], counted["rates"]["appended_records"]) == (4, 4)
-    assert counted["bytes"] == counted["rates"]["appended_bytes"] > 0
+    assert counted["records"] == 4
+    assert 0 < counted["rates"]["appended_records"] <= 4
+    assert 0 < counted["rates"]["appended_bytes"] <= counted["bytes"]
+    assert found[2]["rates"]["appended_records"] == 0
     assert http.get("/v1/topics", params={"page_token": "?"}).status_code == 422
     assert http.get("/v1/topics", params={"limit": 0}).status_code == 422
 
