@@ -15,10 +15,13 @@ import signal
 import socket
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from tidelog.api.address import Address
+from tidelog.api.broker_log import BrokerLog
 from tidelog.api.config import Config
+from tidelog.api.reloading import Reloading
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.api.rest.server import HttpServer, is_loopback
@@ -33,7 +36,7 @@ _GC_THRESHOLDS = (50_000, 20, 20)
 _USUAL_SWITCH_S = sys.getswitchinterval()
 _SWITCH_S = 0.001
 """While a thread recovers logs, those who ask for health wait for it so long, several times."""
-_log = logging.getLogger("tidelog")
+_log = logging.getLogger("tidelog.broker")
 
 
 class CannotListen(Exception):
@@ -166,7 +169,7 @@ class App:
         await self.broker.close()
 
     async def _stop_doors(self) -> None:
-        grace_ms = self._config.broker["shutdown.grace.ms"]
+        grace_ms = self.broker.settings["shutdown.grace.ms"]
         stops = []
         if self._http is not None:
             stops.append(self._http.stop(grace_ms))
@@ -175,15 +178,17 @@ class App:
         await asyncio.gather(*stops)
 
 
-async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
-    app = App(config)
+async def _serve(process: Process, broker_log: BrokerLog) -> None:
+    app = App(process.config)
     manager = ServiceManager(os.environ)
     manager.starting(lambda: app.broker.opening.progress)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if until_eof:
+    reloading = Reloading(app.broker, process.config, process.load, broker_log, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reloading.hear)
+    if process.until_eof:
         _stop_at_eof(loop, stop)
     gc.set_threshold(*_GC_THRESHOLDS)
     starting = loop.create_task(app.start())
@@ -197,11 +202,11 @@ async def _serve(config: Config, started_at: float, *, until_eof: bool) -> None:
         _log.info("stopped while recovering; the next start begins again")
         return
     if not stop.is_set():
-        _say_ready(app, started_at)
+        _say_ready(app, process.started_at)
         manager.ready(app.summary())
     await stop.wait()
     _log.info("stopping")
-    manager.stopping(config.broker["shutdown.grace.ms"])
+    manager.stopping(app.broker.settings["shutdown.grace.ms"])
     await app.stop()
 
 
@@ -242,20 +247,28 @@ def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     loop.add_reader(_STDIN, readable)
 
 
-def run(config: Config, started_at: float, *, until_eof: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; ``started_at`` is when the process began (epoch seconds).
+class Process(NamedTuple):
+    """What a broker process is started with.
 
-    With ``until_eof``, also until standard input, a pipe, is closed.
-
-    Raises CannotListen, DirectoryInUse, DirectoryUnreadable, DiskFull, InvalidSetting.
+    ``load`` reads its settings again; ``started_at`` is when it began, in seconds since the epoch;
+    with ``until_eof`` it also ends when standard input, a pipe, is closed.
     """
-    logging.basicConfig(
-        level=config.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+
+    config: Config
+    load: Callable[[], Config]
+    started_at: float
+    until_eof: bool = False
+
+
+def run(process: Process) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises CannotListen, CannotLog, DirectoryInUse, DirectoryUnreadable, DiskFull, InvalidSetting.
+    """
+    config = process.config
+    broker_log = BrokerLog(config.broker)
     if config.service_variables:
         _log.info("no settings but a service's: %s", ", ".join(config.service_variables))
     import uvloop
 
-    uvloop.run(_serve(config, started_at, until_eof=until_eof))
+    uvloop.run(_serve(process, broker_log))

@@ -2,7 +2,8 @@
 
 Any broker setting can be given by its Kafka name: ``--set num.partitions=4``,
 ``TIDELOG_NUM_PARTITIONS=4``, or ``"num.partitions" = 4`` in the file. The file's other names are
-those of the flags: ``data_dir``, ``http``, ``kafka``, ``advertised``, ``log_level``.
+those of the flags: ``data_dir``, ``http``, ``kafka`` and ``advertised``; ``log_level`` is our
+``log.level``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettings
 
 CONFIG_FILE = "tidelog.toml"
 ENVIRONMENT_PREFIX = "TIDELOG_"
-LOG_LEVELS = ("debug", "info", "warning", "error")
 OFF = "off"
 _PATH_MAX_BYTES = 4096
 
@@ -46,7 +46,6 @@ OPTIONS = {
         Option("http", "127.0.0.1:8082", "Address of the HTTP API; port 0 picks a free one."),
         Option("kafka", "127.0.0.1:9092", "Address of the Kafka protocol; off for none."),
         Option("advertised", "", "Address Kafka clients are told; empty: the one they used."),
-        Option("log_level", "info", f"One of {', '.join(LOG_LEVELS)}."),
     )
 }
 
@@ -62,7 +61,6 @@ class Config:
     http: Address
     kafka: Address | None
     advertised: Address | None
-    log_level: str
     broker: BrokerSettings
     sources: Mapping[str, str] = field(default_factory=dict)
     service_variables: tuple[str, ...] = ()
@@ -70,6 +68,10 @@ class Config:
     @property
     def http_host(self) -> str:
         return self.http.host
+
+    def differences(self, other: Config) -> list[str]:
+        """Names of the options that the other has differently."""
+        return [name for name in OPTIONS if getattr(self, name) != getattr(other, name)]
 
 
 class ShownSetting(NamedTuple):
@@ -88,6 +90,8 @@ _INSTEAD = {
     "broker.id": "--set node.id=NUMBER",
 }
 """What is to be given in place of some of Kafka's settings."""
+_UNDERSCORED = {name.replace(".", "_"): name for name in ("log.level", "log.format", "log.file")}
+"""These are named as the options are, too."""
 
 
 def load_config(
@@ -112,6 +116,7 @@ def load_config(
         ("flag", flags),
     ):
         for name, text in given.items():
+            name = _UNDERSCORED.get(name, name)
             _check_name(name, source)
             texts[name] = text
             sources[name] = source
@@ -126,16 +131,12 @@ def load_config(
             hint = f"; {instead} says it" if instead else ""
             raise ConfigError(f"{name} cannot be set{hint}")
     option = {name: texts.get(name, OPTIONS[name].default) for name in OPTIONS}
-    log_level = option["log_level"].lower()
-    if log_level not in LOG_LEVELS:
-        raise ConfigError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
     off, advertised = option["kafka"] == OFF, option["advertised"]
     return Config(
         data_dir=_directory(option["data_dir"], "data_dir"),
         http=_address(option["http"], "http"),
         kafka=None if off else _address(option["kafka"], "kafka"),
         advertised=_address(advertised, "advertised", parse_advertised) if advertised else None,
-        log_level=log_level,
         broker=BrokerSettings(broker, sources),
         sources=sources,
         service_variables=tuple(sorted(of_services)),
@@ -230,7 +231,6 @@ def shown_settings(config: Config) -> list[ShownSetting]:
         "http": str(config.http),
         "kafka": OFF if config.kafka is None else str(config.kafka),
         "advertised": "" if config.advertised is None else str(config.advertised),
-        "log_level": config.log_level,
     }
     shown = [
         ShownSetting(name, value, config.sources.get(name, "default"), OPTIONS[name].documentation)

@@ -22,7 +22,7 @@ _PATIENCE_S = 300
 """A recovery that has read something may take so much longer."""
 _MARGIN_S = 60
 """What a stop may take beside waiting for requests under way."""
-_log = logging.getLogger("tidelog.service")
+_log = logging.getLogger("tidelog.broker")
 
 
 class ServiceManager:

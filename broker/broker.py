@@ -32,6 +32,7 @@ from tidelog.broker.housekeeping import Housekeeping
 from tidelog.broker.log_store import LogStore
 from tidelog.broker.opening import Opening
 from tidelog.broker.partition import Partition, PartitionServices
+from tidelog.broker.running_settings import RunningSettings
 from tidelog.broker.settling import check_producer_ids, settle_topics
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
@@ -71,6 +72,7 @@ class Broker:
         """Takes the data directory. Raises DirectoryInUse, DirectoryUnreadable, DiskFull."""
         self.data_dir = data_dir
         self.settings = settings
+        self.running_settings = RunningSettings(self)
         self.clock = clock or Clock()
         self.closing = False
         self.started_ms = self.clock.monotonic_ms()
@@ -98,7 +100,7 @@ class Broker:
         """Rises whenever a topic comes, goes or gets partitions."""
         self._changing = asyncio.Lock()
         self._deletions = Deletions(self.store)
-        self.opening = Opening(self.store, settings)
+        self.opening = Opening(self.store)
         self._producer_ids: range = range(0)
         self.housekeeping = Housekeeping(self)
         self.compaction = Compaction(self)
@@ -129,12 +131,15 @@ class Broker:
         try:
             await self.store.in_thread(self.store.directory.begin)
             self._catalog = await Catalog.open(self.data_dir, self.store.directory.disk)
+            self.opening.findings += self.running_settings.load()
             settled = await settle_topics(self._catalog, self.store, self.clock.now_ms())
             self.opening.findings += [*self.store.directory.findings, *settled.findings]
             for row in settled.deleting:
                 await self._deletions.finish(row, self._catalog)
             topics = await self.store.in_thread(
-                lambda: [self._topic(*opened) for opened in self.opening.run(settled.rows)]
+                lambda: [
+                    self._topic(*opened) for opened in self.opening.run(settled.rows, self.settings)
+                ]
             )
             if self.store.directory.findings:
                 await self.store.save_checkpoints()

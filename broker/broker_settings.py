@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 
+from tidelog.broker.changing_settings import CHANGEABLE, RELATED, UNCHANGED, Changed, Place
 from tidelog.broker.errors import InvalidSetting
+from tidelog.broker.log_levels import AREAS, parse_log_levels
 from tidelog.broker.settings import Setting, Value, find, table
 
 _INT_MAX = 2**31 - 1
@@ -221,27 +223,47 @@ _IDENTITY = (
     _fixed("offsets.topic.replication.factor", "int", "1", "There is one replica."),
 )
 
-BROKER_SETTINGS = table((*_TOPICS, *_LOGS, *_CONNECTIONS, *_GROUPS, *_IDENTITY))
+_LOGGING = (
+    _list(
+        "log.level",
+        "info",
+        "How much is logged: debug, info, warning or error, and for some areas another level, as "
+        f"info,groups=debug. Areas: {', '.join(AREAS)}.",
+    ),
+    _word("log.format", "text", "How a line of the log looks.", "text", "json"),
+    _word("log.file", "", "Where the log goes; empty: to standard error."),
+)
+
+BROKER_SETTINGS = table((*_TOPICS, *_LOGS, *_CONNECTIONS, *_GROUPS, *_IDENTITY, *_LOGGING))
 
 
 class BrokerSettingValue(NamedTuple):
-    """A setting with its value as text and where that came from."""
+    """A setting with its value as text, where that came from, and all places, strongest first."""
 
     name: str
     value: str | None
     source: str
     setting: Setting
+    places: tuple[Place, ...]
 
 
 class BrokerSettings(Mapping[str, Any]):
-    """Values by name, parsed once; ``sources`` says where an override came from."""
+    """Values by name, parsed once: ``changed`` while running, ``given`` at start, or defaults.
+
+    ``sources`` says where a given one came from.
+    """
 
     def __init__(
-        self, overrides: Mapping[str, str], sources: Mapping[str, str] | None = None
+        self,
+        given: Mapping[str, str],
+        sources: Mapping[str, str] | None = None,
+        changed: Changed = UNCHANGED,
     ) -> None:
         """Raises InvalidSetting."""
-        self.overrides = dict(overrides)
-        self._sources = dict(sources or {})
+        self.given = dict(given)
+        self.changed = changed
+        self.overrides = {**given, **changed.for_all, **changed.own}
+        self.sources = dict(sources or {})
         self._values: dict[str, Value] = {}
         for name, text in self.overrides.items():
             self._values[name] = find(BROKER_SETTINGS, name, text).parse(text)
@@ -251,6 +273,7 @@ class BrokerSettings(Mapping[str, Any]):
                 self._values[name] = None if default is None else setting.parse(default)
         self._check_pairs()
         self._check_networks("trusted.proxies")
+        self.log_levels = parse_log_levels(self["log.level"])
 
     def _check_networks(self, name: str) -> None:
         for text in self[name]:
@@ -295,27 +318,54 @@ class BrokerSettings(Mapping[str, Any]):
         """The value as text, None where it is not set."""
         return self.overrides.get(name, BROKER_SETTINGS[name].default)
 
-    def source(self, name: str) -> str:
-        """Where the value came from: ``default``, or what the override was given with."""
-        if name not in self.overrides:
-            return "default"
-        return self._sources.get(name, "broker")
+    def places(self, name: str) -> list[Place]:
+        """Where the setting has a value but for its default, strongest first."""
+        layers = (
+            (self.changed.own, "dynamic"),
+            (self.changed.for_all, "dynamic_default"),
+            (self.given, self.sources.get(name, "broker")),
+        )
+        return [Place(name, layer[name], source) for layer, source in layers if name in layer]
 
     def describe(self) -> list[BrokerSettingValue]:
         """Every setting with its value and source, by name."""
-        return [
-            BrokerSettingValue(name, self.text(name), self.source(name), setting)
-            for name, setting in BROKER_SETTINGS.items()
-        ]
+        return [self._described(name, setting) for name, setting in BROKER_SETTINGS.items()]
 
-    def with_changes(self, changes: Mapping[str, str | None], source: str) -> BrokerSettings:
-        """A copy with other values; None resets one. Raises InvalidSetting."""
-        overrides, sources = dict(self.overrides), dict(self._sources)
+    def _described(self, name: str, setting: Setting) -> BrokerSettingValue:
+        places = self.places(name)
+        if setting.default is not None:
+            places.append(Place(name, setting.default, "default"))
+        if not places:
+            return BrokerSettingValue(name, None, "default", setting, ())
+        first = places[0]
+        related = RELATED.get(name, ())
+        for other in related:
+            places += self.places(other)
+        if related:
+            places.append(Place(other, BROKER_SETTINGS[other].default or "", "default"))
+        return BrokerSettingValue(name, first.value, first.source, setting, tuple(places))
+
+    def with_given(self, other: BrokerSettings) -> BrokerSettings:
+        """A copy with what the other was given of the changeable ones. Raises InvalidSetting."""
+        given = {name: text for name, text in self.given.items() if name not in CHANGEABLE}
+        given |= {name: text for name, text in other.given.items() if name in CHANGEABLE}
+        return BrokerSettings(given, {**self.sources, **other.sources}, self.changed)
+
+    def with_changes(
+        self, changes: Mapping[str, str | None], *, for_all: bool = False
+    ) -> BrokerSettings:
+        """A copy with other values; None resets one, whether it was set or not.
+
+        Raises InvalidSetting.
+        """
+        present = dict(self.changed.for_all if for_all else self.changed.own)
         for name, value in changes.items():
-            setting = find(BROKER_SETTINGS, name, value)
-            if setting.read_only:
-                raise InvalidSetting(name, value, "it cannot be changed")
-            overrides.pop(name, None)
-            if value is not None:
-                overrides[name], sources[name] = value, source
-        return BrokerSettings(overrides, sources)
+            if value is None:
+                present.pop(name, None)
+                continue
+            find(BROKER_SETTINGS, name, value)
+            if name not in CHANGEABLE:
+                raise InvalidSetting(name, value, "it cannot be changed while the broker runs")
+            present[name] = value.strip()
+        own, shared = (self.changed.own, present) if for_all else (present, self.changed.for_all)
+        return BrokerSettings(self.given, self.sources, Changed(own, shared))

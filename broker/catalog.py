@@ -21,9 +21,12 @@ from typing import NamedTuple, TypeVar
 from crc32c import crc32c
 
 from tidelog.broker.catalog_copy import (
+    BrokerChanges,
     CatalogCopy,
     Standing,
+    decode_broker,
     decode_copy,
+    encode_broker,
     encode_copy,
     settle,
     standing,
@@ -81,7 +84,7 @@ class Catalog:
         self.loss = ""
         self.kept_as: str | None = None
         self.copy: CatalogCopy | None = None
-        self.known = CatalogCopy(None, None, {})
+        self.known = CatalogCopy(None, None, {}, {})
         self.standing: Standing = "lost"
         self._copy_path = join(directory, file_names.CATALOG_COPY)
         self._disk = disk
@@ -146,6 +149,7 @@ class Catalog:
                 int(meta["changes"]) if "changes" in meta else None,
                 int(ids[0][0]) if ids else 0,
                 {str(name): decode_settings(settings) for name, settings in groups},
+                decode_broker(meta.get("broker", "{}")),
             )
         except (ValueError, TypeError, AttributeError) as error:
             raise NoCatalog(str(error)) from error
@@ -189,7 +193,8 @@ class Catalog:
         self._write_copy()
 
     def _write_copy(self) -> None:
-        copy = CatalogCopy(self._changes, self._next_producer_id(), self._groups())
+        known = self.known
+        copy = CatalogCopy(self._changes, self._next_producer_id(), self._groups(), known.broker)
         try:
             self._disk.write_atomically(self._copy_path, encode_copy(copy))
         except (StorageError, OSError) as error:
@@ -213,6 +218,8 @@ class Catalog:
         if own is None or own.groups != self.known.groups:
             changes.append(("DELETE FROM group_settings", ()))
             changes += [_put_group(name, own) for name, own in self.known.groups.items()]
+        if own is None or own.broker != self.known.broker:
+            changes.append(_put_broker(self.known.broker))
         if own is None or own.next_producer_id != next_producer_id:
             changes += _put_producer_ids(next_producer_id)
         if changes or own is None or own.changes is None:
@@ -267,6 +274,19 @@ class Catalog:
 
     # The broker
 
+    async def set_broker_settings(self, changes: BrokerChanges) -> None:
+        """Replace what was set of the broker while it ran; ``known`` has it."""
+        await self._run(lambda: self._set_broker_settings(changes))
+
+    def _set_broker_settings(self, changes: BrokerChanges) -> None:
+        before = self.known
+        self.known = before._replace(broker=changes)
+        try:
+            self._change_counted(_put_broker(changes))
+        except BaseException:
+            self.known = before
+            raise
+
     async def next_producer_id_block(self) -> range:
         """Producer ids nobody was given before; durable before they are returned."""
         return await self._run(self._take_producer_ids)
@@ -309,6 +329,10 @@ def _put_group(name: str, settings: dict[str, str]) -> Statement:
         " ON CONFLICT (name) DO UPDATE SET settings = excluded.settings"
     )
     return sql, (name, encode_settings(settings))
+
+
+def _put_broker(changes: BrokerChanges) -> Statement:
+    return _PUT_META, ("broker", encode_broker(changes))
 
 
 def _put_producer_ids(next_id: int) -> list[Statement]:

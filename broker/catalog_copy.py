@@ -1,14 +1,16 @@
 """What only the catalog knows, once more: ``catalog-checkpoint``.
 
 Topics come back from their directories. What no directory tells stands here, written whenever
-one of these things changes: settings of groups, the producer ids that are still free, and how
-many such changes there were, deletions of topics among them, which tells whether a catalog is
-older than the directory that it lies in::
+one of these things changes: settings of groups, those of the broker that were set while it ran
+(``own``, and ``for_all`` brokers), the producer ids that are still free, and how many such changes
+there were, deletions of topics among them, which tells whether a catalog is older than the
+directory that it lies in::
 
     version: 0
     changes: 17
     next_producer_id: 3000
     groups: {"g":{"consumer.session.timeout.ms":"50000"}}
+    broker: {"own":{"log.retention.ms":"60000"}}
     checksum: 5f2c09ab
 """
 
@@ -21,6 +23,7 @@ from tidelog.storage.sealed_text import decode_sealed, encode_sealed
 
 _VERSION = "0"
 GroupSettings = dict[str, dict[str, str]]
+BrokerChanges = dict[str, dict[str, str]]
 
 Standing = Literal["sound", "unnumbered", "behind", "lost"]
 """Of a catalog: ``unnumbered`` ones do not count changes, ``behind`` ones are older copies."""
@@ -32,6 +35,7 @@ class CatalogCopy(NamedTuple):
     changes: int | None
     next_producer_id: int | None
     groups: GroupSettings
+    broker: BrokerChanges
 
 
 def encode_copy(copy: CatalogCopy) -> bytes:
@@ -42,8 +46,22 @@ def encode_copy(copy: CatalogCopy) -> bytes:
             "changes": str(copy.changes or 0),
             "next_producer_id": str(copy.next_producer_id or 0),
             "groups": json.dumps(copy.groups, separators=(",", ":"), sort_keys=True),
+            "broker": encode_broker(copy.broker),
         }
     )
+
+
+def encode_broker(changes: BrokerChanges) -> str:
+    """One line of JSON."""
+    return json.dumps(changes, separators=(",", ":"), sort_keys=True)
+
+
+def decode_broker(text: str) -> BrokerChanges:
+    """Raises ValueError for what is no JSON, TypeError or AttributeError for another shape."""
+    return {
+        scope: {str(name): str(value) for name, value in settings.items()}
+        for scope, settings in json.loads(text).items()
+    }
 
 
 def decode_copy(data: bytes) -> CatalogCopy:
@@ -53,7 +71,9 @@ def decode_copy(data: bytes) -> CatalogCopy:
         if fields["version"] != _VERSION:
             raise ValueError(f"catalog-checkpoint of version {fields['version']}")
         groups = json.loads(fields["groups"])
-        return CatalogCopy(int(fields["changes"]), int(fields["next_producer_id"]), groups)
+        # Older versions had no such settings.
+        broker = decode_broker(fields.get("broker", "{}"))
+        return CatalogCopy(int(fields["changes"]), int(fields["next_producer_id"]), groups, broker)
     except KeyError as error:
         raise ValueError(f"catalog-checkpoint does not tell {error}") from error
 
@@ -75,7 +95,7 @@ def settle(own: CatalogCopy | None, copy: CatalogCopy | None) -> CatalogCopy:
     Producer ids count from the larger number, whoever says it.
     """
     if own is None or copy is None:
-        return own or copy or CatalogCopy(None, None, {})
+        return own or copy or CatalogCopy(None, None, {}, {})
     newer = own if (own.changes or 0) > (copy.changes or 0) else copy
     known = [one for one in (own.next_producer_id, copy.next_producer_id) if one is not None]
     return newer._replace(next_producer_id=max(known, default=None))

@@ -63,9 +63,9 @@ class Compaction:
                 await self._task
 
     async def _repeat(self) -> None:
-        backoff_s = self._broker.settings["log.cleaner.backoff.ms"] / 1000
         sealed = self._broker.sealed
         while True:
+            backoff_s = self._broker.settings["log.cleaner.backoff.ms"] / 1000
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(sealed.wait(), backoff_s)
             await asyncio.sleep(_PAUSE_S)

@@ -15,7 +15,7 @@ from tidelog.broker.topic_row import TopicRow
 from tidelog.storage.errors import DiskFailed, StorageError
 from tidelog.storage.files import join
 
-_log = logging.getLogger("tidelog.deletions")
+_log = logging.getLogger("tidelog.topics")
 
 
 class Deletions:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tidelog.broker.broker import Broker
 
 _SNAPSHOT_BYTES = 16 * 1024 * 1024
-_log = logging.getLogger("tidelog.housekeeping")
+_log = logging.getLogger("tidelog.retention")
 
 
 class PartitionPlan(NamedTuple):

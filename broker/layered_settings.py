@@ -18,7 +18,8 @@ Source = Literal["own", "broker", "default"]
 class SettingValue(NamedTuple):
     """A setting's value as text and its source.
 
-    ``synonyms`` are all the places with a value, strongest first: (name, value, source).
+    ``synonyms`` are all the places with a value, strongest first: (name, value, source), the
+    broker's as in ``broker_settings.Place``.
     """
 
     name: str
@@ -83,10 +84,8 @@ class LayeredSettings(Mapping[str, Any]):
         return described
 
     def _synonyms(self, setting: Setting) -> tuple[tuple[str, str, str], ...]:
-        found = [
-            (name, text, "broker")
-            for name, _ in setting.broker_synonyms
-            if (text := self._broker.overrides.get(name)) is not None
+        found: list[tuple[str, str, str]] = [
+            place for name, _ in setting.broker_synonyms for place in self._broker.places(name)
         ]
         told_as = setting.told_as
         if len(setting.broker_synonyms) == 1:

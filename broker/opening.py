@@ -20,7 +20,7 @@ from tidelog.storage.log import Log
 from tidelog.storage.log_settings import LogSettings
 from tidelog.storage.recovery_watch import Interrupted, RecoveryWatch
 
-_log = logging.getLogger("tidelog.start")
+_log = logging.getLogger("tidelog.broker")
 
 
 class Progress(NamedTuple):
@@ -46,10 +46,9 @@ class OpenedTopic(NamedTuple):
 class Opening:
     """Of one start; ``findings`` and ``unfinished`` say what it mended and what it left."""
 
-    def __init__(self, store: LogStore, settings: BrokerSettings) -> None:
+    def __init__(self, store: LogStore) -> None:
         self.findings: list[str] = []
         self._store = store
-        self._settings = settings
         self._watch = RecoveryWatch()
         self._opened = 0
         self._total = 0
@@ -68,7 +67,7 @@ class Opening:
         """Let ``run`` stop as soon as it can."""
         self._watch.interrupted = True
 
-    def run(self, rows: Sequence[TopicRow]) -> list[OpenedTopic]:
+    def run(self, rows: Sequence[TopicRow], broker: BrokerSettings) -> list[OpenedTopic]:
         """Tidy the directory, then open every log. Raises DirectoryUnreadable, Interrupted.
 
         InvalidSetting where the broker's own settings contradict each other.
@@ -83,7 +82,7 @@ class Opening:
         self._watch.total_bytes = sum(map(sum, bytes_to_check))
         opened, done_bytes = [], 0
         for row, sizes in zip(rows, bytes_to_check, strict=True):
-            settings = self._usable_settings(row)
+            settings = self._usable_settings(row, broker)
             logs = []
             for partition, size in enumerate(sizes):
                 logs.append(self._open(row, partition, settings.log_settings()))
@@ -101,12 +100,12 @@ class Opening:
             # Opening it will tell.
             return 0
 
-    def _usable_settings(self, row: TopicRow) -> TopicSettings:
+    def _usable_settings(self, row: TopicRow, broker: BrokerSettings) -> TopicSettings:
         """A topic's settings without those of its own that are not acceptable, which are told."""
         overrides = dict(row.settings)
         while True:
             try:
-                return TopicSettings(overrides, self._settings)
+                return TopicSettings(overrides, broker)
             except InvalidSetting as error:
                 if not overrides:
                     raise

@@ -43,7 +43,7 @@ Records = Sequence[StateRecord]
 Apply = Callable[[StateRecord], None]
 Done = asyncio.Future[None]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("tidelog.groups")
 
 
 class Write(NamedTuple):

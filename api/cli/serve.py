@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import stat
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tidelog.api.config import OFF, Config, ConfigError, load_config, shown_settings
 
@@ -29,7 +30,13 @@ def parser() -> argparse.ArgumentParser:
     add("--kafka", metavar="HOST:PORT", help="address of the Kafka protocol (127.0.0.1:9092)")
     add("--no-kafka", action="store_true", help="do not serve the Kafka protocol")
     add("--advertised", metavar="HOST:PORT", help="address that Kafka clients are told")
-    add("--log-level", metavar="LEVEL", help="debug, info, warning or error")
+    add(
+        "--log-level",
+        metavar="LEVEL",
+        help="debug, info, warning or error; of an area another: info,groups=debug",
+    )
+    add("--log-format", metavar="FORMAT", help="text or json")
+    add("--log-file", metavar="FILE", help="where the log goes (default: standard error)")
     add(
         "--set",
         metavar="NAME=VALUE",
@@ -50,11 +57,16 @@ def parser() -> argparse.ArgumentParser:
 def serve(arguments: Sequence[str]) -> int:
     """Run the broker; the exit status."""
     started_at = _process_start()
+    # Until the broker can read its settings again, it is not to end by this.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     given = parser().parse_args(arguments)
     from tidelog.broker.errors import BrokerError
 
+    def load() -> Config:
+        return load_config(_flags(given), os.environ, file=given.config)
+
     try:
-        config = load_config(_flags(given), os.environ, file=given.config)
+        config = load()
     except (ConfigError, BrokerError) as error:
         print(f"tidelog: {error}", file=sys.stderr)
         return USAGE
@@ -64,20 +76,21 @@ def serve(arguments: Sequence[str]) -> int:
     if given.until_eof and not stat.S_ISFIFO(os.fstat(0).st_mode):
         print("tidelog: --until-eof needs a pipe as standard input", file=sys.stderr)
         return USAGE
-    return _run(config, started_at, until_eof=given.until_eof)
+    return _run(config, load, started_at, given.until_eof)
 
 
-def _run(config: Config, started_at: float, *, until_eof: bool) -> int:
+def _run(config: Config, load: Callable[[], Config], started_at: float, until_eof: bool) -> int:
     # kio registers its types with this test library wherever it is installed, which would make
     # the first request of the Kafka protocol wait for about a second.
     sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
-    from tidelog.api.app import CannotListen, run
+    from tidelog.api.app import CannotListen, Process, run
+    from tidelog.api.broker_log import CannotLog
     from tidelog.broker.errors import BrokerError
     from tidelog.storage.errors import StorageError
 
     try:
-        run(config, started_at, until_eof=until_eof)
-    except (BrokerError, StorageError, CannotListen) as error:
+        run(Process(config, load, started_at, until_eof))
+    except (BrokerError, StorageError, CannotListen, CannotLog) as error:
         print(f"tidelog: {error}", file=sys.stderr)
         return FAILED
     return 0
@@ -90,7 +103,7 @@ def _flags(given: argparse.Namespace) -> dict[str, str]:
         if not equals:
             raise ConfigError(f"--set {pair}: expected NAME=VALUE")
         flags[name.strip()] = value.strip()
-    for name in ("data_dir", "http", "kafka", "advertised", "log_level"):
+    for name in ("data_dir", "http", "kafka", "advertised", "log_level", "log_format", "log_file"):
         value = getattr(given, name)
         if value is not None:
             flags[name] = value

@@ -52,8 +52,7 @@ class KafkaServer:
         self.dispatcher = Dispatcher(broker, coordinator, advertised)
         self.frame_limit: int = settings["socket.request.max.bytes"]
         self.idle_s: float = settings["connections.max.idle.ms"] / 1000
-        self._connections_max: int = settings["max.connections"]
-        self._per_address_max: int = settings["max.connections.per.ip"]
+        self._broker = broker
         self.connections: set[Connection] = set()
         self.refused = Refusals(logging.getLogger("tidelog.kafka"))
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
@@ -76,12 +75,15 @@ class KafkaServer:
 
     def admits(self, address: str) -> bool:
         """Whether one more connection from an address is within the limits."""
-        if len(self.connections) >= self._connections_max:
+        settings = self._broker.settings
+        most: int = settings["max.connections"]
+        most_per_address: int = settings["max.connections.per.ip"]
+        if len(self.connections) >= most:
             return False
-        if self._per_address_max >= self._connections_max:
+        if most_per_address >= most:
             return True
         same = sum(connection.peer.host == address for connection in self.connections)
-        return same < self._per_address_max
+        return same < most_per_address
 
     def borrow(self, size: int) -> bytearray:
         """A buffer of at least ``size`` bytes; used ones save the cost of fresh memory."""

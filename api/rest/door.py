@@ -55,12 +55,17 @@ class Door:
         self._fetch = Fetch(context)
         self._replay = Replay(context)
         self._pages = Pages(context)
-        self._proxies = Proxies(settings["trusted.proxies"])
-        on_loopback = is_loopback(context.config.http_host)
-        self._browsers = Browsers(settings, self._proxies, on_loopback=on_loopback)
-        self._vary = (b"Origin",) if self._browsers.answers_vary else ()
+        self._on_loopback = is_loopback(context.config.http_host)
+        self._use_settings()
+        self._broker.running_settings.listeners.append(self._use_settings)
         self._id_prefix = uuid.uuid4().hex[:12]
         self._count = 0
+
+    def _use_settings(self) -> None:
+        settings = self._broker.settings
+        self._proxies = Proxies(settings["trusted.proxies"])
+        self._browsers = Browsers(settings, self._proxies, on_loopback=self._on_loopback)
+        self._vary = (b"Origin",) if self._browsers.answers_vary else ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])

@@ -94,7 +94,7 @@ class TestStart:
             (("--set", "broker.id=x"), "broker.id"),
             (("--http", "8082"), "http: '8082' is not HOST:PORT"),
             (("--http", "localhost:99999"), "is not HOST:PORT"),
-            (("--log-level", "loud"), "log_level must be one of"),
+            (("--log-level", "loud"), "log.level=loud: must be one of"),
             (("--datadir", "x"), "unrecognized arguments: --datadir"),
         ],
     )

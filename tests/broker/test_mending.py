@@ -190,7 +190,12 @@ def test_a_topics_file_proves_that_it_is_whole() -> None:
 
 
 def test_the_catalogs_copy_proves_that_it_is_whole() -> None:
-    copy = CatalogCopy(7, 3000, {"grüße\n": {"consumer.session.timeout.ms": "50000"}})
+    copy = CatalogCopy(
+        7,
+        3000,
+        {"grüße\n": {"consumer.session.timeout.ms": "50000"}},
+        {"for_all": {"log.retention.ms": "5"}, "own": {"cors.origins": "grüße"}},
+    )
     data = encode_copy(copy)
     assert decode_copy(data) == copy
     for one in (*flips(data), data[:-1], bytes(len(data)), encode_sealed({"version": "0"})):
@@ -219,13 +224,13 @@ def test_what_is_sealed_is_read_as_written() -> None:
 
 
 def test_the_newer_of_catalog_and_copy_counts() -> None:
-    old, new = CatalogCopy(3, 5000, {"g": OWN}), CatalogCopy(4, 1000, {})
+    old, new = CatalogCopy(3, 5000, {"g": OWN}, {"own": OWN}), CatalogCopy(4, 1000, {}, {})
     assert standing(old, new) == "behind"
     assert standing(new, old) == standing(new, None) == standing(new, new) == "sound"
     assert standing(None, new) == standing(None, None) == "lost"
-    assert standing(CatalogCopy(None, 1, {}), None) == "unnumbered"
-    assert standing(CatalogCopy(None, 1, {}), old) == "behind"
-    assert settle(old, new) == settle(new, old) == CatalogCopy(4, 5000, {})
-    assert settle(CatalogCopy(4, 2000, {"flipped": OWN}), new).groups == {}
+    assert standing(CatalogCopy(None, 1, {}, {}), None) == "unnumbered"
+    assert standing(CatalogCopy(None, 1, {}, {}), old) == "behind"
+    assert settle(old, new) == settle(new, old) == CatalogCopy(4, 5000, {}, {})
+    assert settle(CatalogCopy(4, 2000, {"flipped": OWN}, {}), new).groups == {}
     assert settle(None, new) == new
-    assert settle(None, None) == CatalogCopy(None, None, {})
+    assert settle(None, None) == CatalogCopy(None, None, {}, {})

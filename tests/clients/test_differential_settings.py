@@ -106,6 +106,7 @@ def _default(config: Message) -> str | None:
 _BROKER_ONLY_OURS = {
     *("replication.factor.strict", "flush.mode", "cache.bytes", "shutdown.grace.ms"),
     *("cors.origins", "allowed.hosts", "trusted.proxies", "inter.broker.protocol.version"),
+    *("log.level", "log.format", "log.file"),
 }
 _BROKER_DIFFERENT = {
     "group.initial.rebalance.delay.ms": "their 3 s are for fleets",

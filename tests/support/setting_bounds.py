@@ -9,6 +9,7 @@ from tidelog.broker.settings import Setting
 _FREE_TEXT = {
     "cors.origins": "https://a.example",
     "allowed.hosts": "a.example",
+    "log.level": "warning,http=debug",
     "trusted.proxies": "10.0.0.0/8,fd00::/8,192.168.1.1",
     "retention.wait.for.groups": "g",
     "leader.replication.throttled.replicas": "0:1",
@@ -26,6 +27,8 @@ def allowed(setting: Setting) -> list[str]:
             return list(setting.choices or ("false", "true"))
         case "list" if setting.choices:
             return ["", *setting.choices, ",".join(setting.choices)]
+        case "list" if setting.name == "log.level":
+            return [_FREE_TEXT[setting.name]]
         case "list":
             return ["", _FREE_TEXT[setting.name]]
         case _:
@@ -47,6 +50,10 @@ def refused(setting: Setting) -> dict[str, str]:
             return {"yes": "must be true or false"}
         case "string" | "list" if setting.choices:
             return {"no-such-word": f"must be one of {', '.join(setting.choices)}"}
+        case "list" if setting.name == "log.level":
+            return dict.fromkeys(
+                ("", "loud", "http=loud"), "must be one of debug, info, warning, error"
+            )
         case "list" if setting.name == "trusted.proxies":
             said = "must be addresses or networks, as 127.0.0.1,10.0.0.0/8"
             return dict.fromkeys(("proxy.example", "10.0.0.0/33"), said)
