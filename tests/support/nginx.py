@@ -15,20 +15,15 @@ import httpx
 import pytest
 
 _PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-_FRAME = """\
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-{user}
-events {{ }}
-http {{
-    access_log off;
-    {places}
-    proxy_cache_path {directory}/cache keys_zone=pages:1m;
-    server {{
-        listen unix:{directory}/socket;
-{locations}
-    }}
-}}
+_STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+_TOP = """\
+pid DIRECTORY/nginx.pid;
+error_log DIRECTORY/error.log;
+events { }
+"""
+_HTTP = """\
+access_log off;
+proxy_cache_path DIRECTORY/cache keys_zone=pages:1m;
 """
 
 
@@ -54,20 +49,24 @@ class Nginx:
 @contextmanager
 def nginx(locations: str) -> Iterator[Nginx]:
     """Runs it with these ``location`` blocks; skips where it is not installed."""
+    with nginx_with(f"server {{\nlisten unix:DIRECTORY/socket;\n{locations}\n}}") as running:
+        yield running
+
+
+@contextmanager
+def nginx_with(servers: str, *, stream: str = "") -> Iterator[Nginx]:
+    """Runs it with these ``server`` blocks, and a ``stream`` block where that can be had.
+
+    DIRECTORY is written for that of its sockets.
+    """
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("nginx is not here")
     # The path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="nginx-") as name:
         directory = Path(name)
-        places = [f"{place}_temp_path {directory}/{place};" for place in _PLACES]
-        user = "user root;" if os.geteuid() == 0 else ""
         config = directory / "nginx.conf"
-        config.write_text(
-            _FRAME.format(
-                directory=directory, user=user, places=" ".join(places), locations=locations
-            )
-        )
+        config.write_text(_whole(servers, stream).replace("DIRECTORY", name))
         command = [program, "-e", f"{directory}/error.log", "-c", str(config)]
         # It goes to the background once it listens.
         subprocess.run(command, check=True, capture_output=True, timeout=60)
@@ -75,3 +74,13 @@ def nginx(locations: str) -> Iterator[Nginx]:
             yield Nginx(directory)
         finally:
             subprocess.run([*command, "-s", "stop"], check=True, capture_output=True, timeout=60)
+
+
+def _whole(servers: str, stream: str) -> str:
+    top = _TOP
+    if os.geteuid() == 0:
+        top += "user root;\n"
+    if stream and _STREAM_MODULE.exists():
+        top = f"load_module {_STREAM_MODULE};\n{top}"
+    places = "\n".join(f"{place}_temp_path DIRECTORY/{place};" for place in _PLACES)
+    return f"{top}{stream}\nhttp {{\n{_HTTP}{places}\n{servers}\n}}\n"

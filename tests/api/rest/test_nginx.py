@@ -1,4 +1,4 @@
-"""Behind a real nginx: as it comes, and as the README says."""
+"""Behind a real nginx: as it comes, and as docs/proxies.md says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.broker_process import BrokerProcess
 from tests.support.nginx import Nginx, nginx
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "proxies.md").read_text()
 _AS_IT_COMES = """
 location / {{ proxy_pass {url}; }}
 location /stripped/ {{
@@ -38,8 +38,8 @@ SAME_ORIGIN = {"Origin": Nginx.url, "Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture(scope="module")
 def front(broker: BrokerProcess) -> Iterator[Nginx]:
-    """With the README's location beside plain ones."""
-    block = re.search(r"^```nginx\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """With the page's location beside plain ones."""
+    block = re.search(r"^```nginx\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert block is not None
     recommended = block[1].replace("http://127.0.0.1:8082", broker.url)
     assert recommended != block[1]
