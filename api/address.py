@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 PORT_MAX = 65_535
+ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"
+_MAPPED = "::ffff:"
 _LABEL_MAX = 63
 _HOST_NAME = re.compile(r"[\w.-]+")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -30,6 +33,9 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+Addresses = tuple[Address, ...]
+
+
 def parse_address(text: str) -> Address:
     """Raises InvalidAddress."""
     scheme, found, rest = text.rpartition("://")
@@ -50,6 +56,16 @@ def parse_address(text: str) -> Address:
     if not (_is_host_name(host) if bare == host else _is_ipv6(bare)):
         raise InvalidAddress(text, f"{host!r} is neither a host's name nor its address")
     return Address(bare, int(port))
+
+
+def parse_addresses(text: str, parse: Callable[[str], Address] = parse_address) -> Addresses:
+    """One or more, between commas, none of them twice. Raises InvalidAddress."""
+    return tuple(dict.fromkeys(parse(one.strip()) for one in text.split(",")))
+
+
+def plain_host(host: str) -> str:
+    """An address of IPv4 as such, where a socket of both families says it as one of IPv6."""
+    return host.removeprefix(_MAPPED) if "." in host else host
 
 
 def parse_advertised(text: str) -> Address:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tidelog.api.address import Address
+from tidelog.api.address import ANY_IPV4, Address, Addresses
 from tidelog.api.broker_log import BrokerLog
 from tidelog.api.config import Config
 from tidelog.api.reloading import Reloading
@@ -53,6 +53,11 @@ def _reason(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return error.strerror or str(error)
     return os.strerror(error.errno or 0)
+
+
+def _is_shared(address: Address, others: Addresses) -> bool:
+    """Whether IPv4 has a listener of its own on the port of every address of IPv6."""
+    return address._replace(host=ANY_IPV4) in others
 
 
 class App:
@@ -110,9 +115,7 @@ class App:
 
     def summary(self) -> str:
         """What is served where, in a line."""
-        text = f"serving {self.addresses.http}"
-        if self.addresses.kafka is not None:
-            text += f" and Kafka clients on {self.addresses.kafka}"
+        text = f"serving {', '.join(self.addresses.listeners)}"
         broken = len(self.broker.stopped())
         return f"{text}; {broken} partitions are broken, see /health/ready" if broken else text
 
@@ -120,34 +123,33 @@ class App:
         """HTTP is served at once, the address of Kafka only taken."""
         config = self._config
         assert self._http is not None
-        try:
-            host, port = await self._http.start(config.http.host, config.http.port)
-        except OSError as error:
-            reason = _reason(error)
-            raise CannotListen("HTTP", str(config.http), reason, "--http HOST:PORT") from error
-        self.addresses.http = f"http://{Address(host, port)}"
-        if not is_loopback(host):
-            _log.warning("%s is open to the network without access control", self.addresses.http)
-        if config.kafka is None:
+        for address in config.http:
+            try:
+                taken = await self._http.start(address, only_ipv6=_is_shared(address, config.http))
+            except OSError as error:
+                flag = "--http HOST:PORT"
+                raise CannotListen("HTTP", str(address), _reason(error), flag) from error
+            self._tell_listener("http", taken)
+        if not config.kafka:
             return
         from tidelog.api.kafka.server import KafkaServer
 
-        self._kafka = KafkaServer(
-            self.broker,
-            self.coordinator,
-            config.kafka.host,
-            config.kafka.port,
-            config.advertised,
-        )
-        try:
-            host, port = await self._kafka.bind()
-        except OSError as error:
-            reason = _reason(error)
-            flag = "--kafka HOST:PORT, or --no-kafka"
-            raise CannotListen("Kafka", str(config.kafka), reason, flag) from error
-        self.addresses.kafka = str(Address(host, port))
-        if not is_loopback(host):
-            _log.warning("%s is open to the network without access control", self.addresses.kafka)
+        self._kafka = KafkaServer(self.broker, self.coordinator)
+        told = config.advertised or (None,)
+        for number, address in enumerate(config.kafka):
+            advertised = told[min(number, len(told) - 1)]
+            only_ipv6 = _is_shared(address, config.kafka)
+            try:
+                taken = await self._kafka.bind(address, advertised, only_ipv6=only_ipv6)
+            except OSError as error:
+                flag = "--kafka HOST:PORT, or --no-kafka"
+                raise CannotListen("Kafka", str(address), _reason(error), flag) from error
+            self._tell_listener("kafka", taken)
+
+    def _tell_listener(self, door: str, address: Address) -> None:
+        listener = self.addresses.add(door, address)
+        if not is_loopback(address.host):
+            _log.warning("%s is open to the network without access control", listener)
 
     def _report_recovery(self) -> None:
         for cut in self.broker.cuts():
@@ -216,13 +218,15 @@ async def _first_of(task: asyncio.Task[None], other: asyncio.Task[Any]) -> None:
 
 
 def _say_ready(app: App, started_at: float) -> None:
-    ready = {
+    ready: dict[str, object] = {
         "event": "ready",
         "http": app.addresses.http,
         "kafka": app.addresses.kafka,
         "pid": os.getpid(),
         "start_ms": round((time.time() - started_at) * 1000),
     }
+    if app.addresses.are_several:
+        ready["listeners"] = app.addresses.listeners
     gc.collect()
     gc.freeze()
     _tell(json.dumps(ready, separators=(",", ":")))

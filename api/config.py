@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tidelog.api.address import Address, InvalidAddress, parse_address, parse_advertised
+from tidelog.api.address import (
+    Address,
+    Addresses,
+    InvalidAddress,
+    parse_address,
+    parse_addresses,
+    parse_advertised,
+)
 from tidelog.api.service_variables import is_service_variable
 from tidelog.api.units import in_plain_numbers
 from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettings
@@ -43,9 +50,14 @@ OPTIONS = {
     option.name: option
     for option in (
         Option("data_dir", "./tidelog-data", "Where topics are kept."),
-        Option("http", "127.0.0.1:8082", "Address of the HTTP API; port 0 picks a free one."),
-        Option("kafka", "127.0.0.1:9092", "Address of the Kafka protocol; off for none."),
-        Option("advertised", "", "Address Kafka clients are told; empty: the one they used."),
+        Option("http", "127.0.0.1:8082", "Addresses of the HTTP API; port 0 picks a free one."),
+        Option("kafka", "127.0.0.1:9092", "Addresses of the Kafka protocol; off for none."),
+        Option(
+            "advertised",
+            "",
+            "What Kafka clients are told, one address or one for each of kafka's; empty: the one "
+            "they used.",
+        ),
     )
 }
 
@@ -58,16 +70,14 @@ class Config:
     """
 
     data_dir: str
-    http: Address
-    kafka: Address | None
-    advertised: Address | None
+    http: Addresses
+    kafka: Addresses
+    """None where it is off."""
+    advertised: Addresses
+    """What clients of each Kafka address are told, or of all of them; none: what they used."""
     broker: BrokerSettings
     sources: Mapping[str, str] = field(default_factory=dict)
     service_variables: tuple[str, ...] = ()
-
-    @property
-    def http_host(self) -> str:
-        return self.http.host
 
     def differences(self, other: Config) -> list[str]:
         """Names of the options that the other has differently."""
@@ -131,21 +141,28 @@ def load_config(
             hint = f"; {instead} says it" if instead else ""
             raise ConfigError(f"{name} cannot be set{hint}")
     option = {name: texts.get(name, OPTIONS[name].default) for name in OPTIONS}
-    off, advertised = option["kafka"] == OFF, option["advertised"]
+    kafka = () if option["kafka"] == OFF else _addresses("kafka", option["kafka"])
+    told = option["advertised"]
+    advertised = _addresses("advertised", told, parse_advertised) if told else ()
+    if len(advertised) > 1 and len(advertised) != len(kafka):
+        raise ConfigError(
+            f"advertised: give one address, or one for each of kafka's; {len(advertised)} do not "
+            f"go with {len(kafka)}"
+        )
     return Config(
         data_dir=_directory(option["data_dir"], "data_dir"),
-        http=_address(option["http"], "http"),
-        kafka=None if off else _address(option["kafka"], "kafka"),
-        advertised=_address(advertised, "advertised", parse_advertised) if advertised else None,
+        http=_addresses("http", option["http"]),
+        kafka=kafka,
+        advertised=advertised,
         broker=BrokerSettings(broker, sources),
         sources=sources,
         service_variables=tuple(sorted(of_services)),
     )
 
 
-def _address(text: str, name: str, parse: Callable[[str], Address] = parse_address) -> Address:
+def _addresses(name: str, text: str, parse: Callable[[str], Address] = parse_address) -> Addresses:
     try:
-        return parse(text)
+        return parse_addresses(text, parse)
     except InvalidAddress as error:
         raise ConfigError(f"{name}: {error}") from error
 
@@ -202,10 +219,15 @@ def _from_file(directory: Path, file: str | None) -> dict[str, str]:
     return {name: _file_text(path, name, value) for name, value in content.items()}
 
 
+_LISTS = ("http", "kafka", "advertised")
+
+
 def _file_text(path: Path, name: str, value: object) -> str:
     """A value of the file as a flag would give it."""
     if isinstance(value, dict):
         raise ConfigError(f'{path}: write dotted names in quotes: "{name}.…" = …')
+    if isinstance(value, list) and name in _LISTS and all(isinstance(one, str) for one in value):
+        return ",".join(value)
     if name in OPTIONS and not isinstance(value, str):
         raise ConfigError(f'{path}: {name} must be text in quotes: {name} = "…"')
     if isinstance(value, bool):
@@ -224,13 +246,17 @@ def _check_name(name: str, source: str) -> None:
         raise ConfigError(f"{name} ({source}) is not the name of a setting{hint}")
 
 
+def _text(addresses: Addresses) -> str:
+    return ",".join(map(str, addresses))
+
+
 def shown_settings(config: Config) -> list[ShownSetting]:
     """Every setting with its value and where that is from."""
     values = {
         "data_dir": config.data_dir,
-        "http": str(config.http),
-        "kafka": OFF if config.kafka is None else str(config.kafka),
-        "advertised": "" if config.advertised is None else str(config.advertised),
+        "http": _text(config.http),
+        "kafka": _text(config.kafka) or OFF,
+        "advertised": _text(config.advertised),
     }
     shown = [
         ShownSetting(name, value, config.sources.get(name, "default"), OPTIONS[name].documentation)

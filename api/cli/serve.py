@@ -26,10 +26,11 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config", metavar="FILE", help="file of settings to read instead of ./tidelog.toml")
     add("--data-dir", metavar="DIR", help="where topics are kept (default ./tidelog-data)")
-    add("--http", metavar="HOST:PORT", help="address of the HTTP API (default 127.0.0.1:8082)")
-    add("--kafka", metavar="HOST:PORT", help="address of the Kafka protocol (127.0.0.1:9092)")
+    add("--http", metavar="HOST:PORT,...", help="where HTTP is served (default 127.0.0.1:8082)")
+    add("--kafka", metavar="HOST:PORT,...", help="the same for Kafka (default 127.0.0.1:9092)")
     add("--no-kafka", action="store_true", help="do not serve the Kafka protocol")
-    add("--advertised", metavar="HOST:PORT", help="address that Kafka clients are told")
+    text = "address that Kafka clients are told, or one for each of --kafka"
+    add("--advertised", metavar="HOST:PORT,...", help=text)
     add(
         "--log-level",
         metavar="LEVEL",

@@ -74,7 +74,7 @@ def cluster_configs() -> list[dict[str, Any]]:
 
 def broker_configs(call: Call) -> list[dict[str, Any]]:
     """Every setting of the broker; none of them can be changed while it runs."""
-    local, advertised = call.peer.local, call.advertised
+    local, advertised = call.peer.local, call.peer.advertised
     in_use = {
         "node.id": str(call.broker.node_id),
         "broker.id": str(call.broker.node_id),

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from tidelog.api.address import Address
 from tidelog.api.kafka.apis import APIS, Api, handler, message_class
 from tidelog.api.kafka.decoding import request_decoder
 from tidelog.api.kafka.encoding import Output, Values, Write, writer
@@ -117,12 +116,9 @@ class Route(NamedTuple):
 class Dispatcher:
     """Begins requests; knows nothing of sockets."""
 
-    def __init__(
-        self, broker: Broker, coordinator: Coordinator, advertised: Address | None
-    ) -> None:
+    def __init__(self, broker: Broker, coordinator: Coordinator) -> None:
         self._broker = broker
         self._coordinator = coordinator
-        self._advertised = advertised
         self.refused = Refusals(_log, what="requests", outcome="")
         self._routes: dict[tuple[int, int], Route] = {}
 
@@ -155,9 +151,8 @@ class Dispatcher:
         return reply
 
     def _call(self, version: int, client_id: str | None, peer: Peer) -> Call:
-        advertised = self._advertised or peer.local
         broker, coordinator = self._broker, self._coordinator
-        return Call(broker, coordinator, version, client_id or "", peer, advertised, self.refused)
+        return Call(broker, coordinator, version, client_id or "", peer, self.refused)
 
     def _find(self, header: RequestHeader) -> Route | None:
         """The route of a first request of its kind; None for ApiVersions of another version.

@@ -96,6 +96,6 @@ def topic_fields(entry: Any, name_field: str = "name") -> dict[str, Any]:
 
 def this_broker(call: Call) -> dict[str, Any]:
     """The one broker, at the address that this client can reach."""
-    address = {"host": call.advertised.host, "port": call.advertised.port, "rack": None}
+    address = {"host": call.peer.advertised.host, "port": call.peer.advertised.port, "rack": None}
     here = call.broker.node_id
     return {"node_id": here, "broker_id": here, **address}

@@ -11,11 +11,12 @@ from tidelog.consumer_groups.coordinator import Coordinator
 
 
 class Peer(NamedTuple):
-    """The client's host and address, and the address it connected to."""
+    """The client's host and address, the address it connected to, and the one it is told."""
 
     host: str
     address: str
     local: Address
+    advertised: Address
 
 
 class Call(NamedTuple):
@@ -26,6 +27,5 @@ class Call(NamedTuple):
     version: int
     client_id: str
     peer: Peer
-    advertised: Address
     refused: Refusals
     """Where a request is told of that is refused for good."""

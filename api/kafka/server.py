@@ -22,6 +22,7 @@ from tidelog.api.kafka.framing import LENGTH_SIZE, Part, ProtocolError, frame_si
 from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.peer import Peer
 from tidelog.api.kafka.refusals import Refusals
+from tidelog.api.listening import listen, plain_address
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -36,20 +37,16 @@ _FIRST_ROOM_BYTES = 1024 * 1024
 
 
 class KafkaServer:
-    """Listens on one address; ``advertised`` is what clients are told, None: what they used."""
+    """Listens on one address or more."""
 
     def __init__(
         self,
         broker: Broker,
         coordinator: Coordinator,
-        host: str,
-        port: int,
-        advertised: Address | None,
     ) -> None:
         settings = broker.settings
-        self._host, self._port = host, port
         self.readers = broker.readers
-        self.dispatcher = Dispatcher(broker, coordinator, advertised)
+        self.dispatcher = Dispatcher(broker, coordinator)
         self.frame_limit: int = settings["socket.request.max.bytes"]
         self.idle_s: float = settings["connections.max.idle.ms"] / 1000
         self._broker = broker
@@ -57,21 +54,28 @@ class KafkaServer:
         self.refused = Refusals(logging.getLogger("tidelog.kafka"))
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._spares: list[bytearray] = []
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
-    async def bind(self) -> tuple[str, int]:
-        """Take the address, and say which it is; connections are refused still. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self), self._host, self._port, backlog=1024, start_serving=False
+    async def bind(
+        self, address: Address, advertised: Address | None, *, only_ipv6: bool = False
+    ) -> Address:
+        """Take an address, and say which it is; connections are refused still.
+
+        ``advertised`` is what clients that use it are told, None: what they used. Raises OSError.
+        """
+        taken, servers = await listen(
+            *(address, lambda: Connection(self, advertised)),
+            only_ipv6=only_ipv6,
+            backlog=1024,
+            serving=False,
         )
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return str(host), int(port)
+        self._servers += servers
+        return taken
 
     async def serve(self) -> None:
         """Begin to listen."""
-        assert self._server is not None, "bind comes first"
-        await self._server.start_serving()
+        for server in self._servers:
+            await server.start_serving()
 
     def admits(self, address: str) -> bool:
         """Whether one more connection from an address is within the limits."""
@@ -99,8 +103,8 @@ class KafkaServer:
 
     async def stop(self, grace_s: float) -> int:
         """Answer what is under way, then close; how many connections were cut off."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self.connections):
             connection.drain()
         waits = [connection.closed for connection in self.connections]
@@ -117,13 +121,15 @@ class KafkaServer:
 class Connection(asyncio.BufferedProtocol):
     """One client; reads stop while too much is under way or unsent."""
 
-    def __init__(self, server: KafkaServer) -> None:
+    def __init__(self, server: KafkaServer, advertised: Address | None) -> None:
         self._server = server
+        self._advertised = advertised
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._outbox: Outbox | None = None
-        self.peer = Peer("", "", Address("", 0))
+        nowhere = Address("", 0)
+        self.peer = Peer("", "", nowhere, nowhere)
         # The frame being received, while it is not whole.
         self._frame: bytearray | None = None
         self._frame_bytes = 0
@@ -145,9 +151,9 @@ class Connection(asyncio.BufferedProtocol):
         # uvloop's transports are of no class of asyncio.
         self._transport = cast(asyncio.Transport, transport)
         self._outbox = Outbox(self._transport, self._server.readers, self._adjust_reading)
-        host, port = transport.get_extra_info("peername")[:2]
-        local_host, local_port = transport.get_extra_info("sockname")[:2]
-        self.peer = Peer(host, f"{host}:{port}", Address(local_host, local_port))
+        peer, local = (plain_address(transport, name) for name in ("peername", "sockname"))
+        host = peer.host
+        self.peer = Peer(host, str(peer), local, self._advertised or local)
         # A client whose machine is gone never says so.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if not self._server.admits(host):

@@ -15,6 +15,7 @@ from typing import Any
 import httptools
 
 from tidelog.api.errors import ApiError, HttpError, http_error
+from tidelog.api.listening import plain_address
 from tidelog.api.rest.exchange import Application, Exchange
 from tidelog.api.rest.gathering import GatheringTransport
 from tidelog.api.rest.http import Scope
@@ -93,8 +94,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._site.connections.add(self)
         self._transport = GatheringTransport(transport, self._loop)
-        client, server = (transport.get_extra_info(name) for name in ("peername", "sockname"))
-        self._names = {"client": client[:2] if client else None, "server": server[:2]}
+        has_client = transport.get_extra_info("peername") is not None
+        self._names = {
+            "client": plain_address(transport, "peername") if has_client else None,
+            "server": plain_address(transport, "sockname"),
+        }
         self._heard = self._loop.time()
         self._timer = self._loop.call_later(self._patience_s, self._check_time)
 

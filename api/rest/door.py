@@ -55,7 +55,7 @@ class Door:
         self._fetch = Fetch(context)
         self._replay = Replay(context)
         self._pages = Pages(context)
-        self._on_loopback = is_loopback(context.config.http_host)
+        self._on_loopback = all(is_loopback(one.host) for one in context.config.http)
         self._use_settings()
         self._broker.running_settings.listeners.append(self._use_settings)
         self._id_prefix = uuid.uuid4().hex[:12]

@@ -271,6 +271,7 @@ class BrokerOut(BaseModel):
     engine: str
     http: str
     kafka: str | None
+    listeners: list[str] = Field(description="all of them, as http://HOST:PORT, kafka://HOST:PORT")
     topics: int
     partitions: int
     limits: Limits

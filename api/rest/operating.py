@@ -139,6 +139,7 @@ def _broker(context: RestContext) -> BrokerOut:
         engine="local",
         http=addresses.http,
         kafka=addresses.kafka,
+        listeners=addresses.listeners,
         topics=len(topics),
         partitions=sum(len(topic.partitions) for topic in topics),
         limits=Limits(

@@ -1,29 +1,33 @@
-"""The HTTP server: listens on one address and ends its connections in order."""
+"""The HTTP server: listens and ends its connections in order."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 
+from tidelog.api.address import Address
+from tidelog.api.listening import listen
 from tidelog.api.rest.connection import Connection, Site
 from tidelog.api.rest.exchange import Application
 
 
 class HttpServer:
-    """Serves an ASGI application on one address."""
+    """Serves an ASGI application on one address or more."""
 
     def __init__(self, app: Application, *, head_limit: int, patience_ms: int) -> None:
         self._site = Site(app, head_limit, patience_ms / 1000)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
+    async def start(self, address: Address, *, only_ipv6: bool = False) -> Address:
         """Begin to listen; the address in use. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self._site), host, port, backlog=2048
+        taken, servers = await listen(
+            *(address, lambda: Connection(self._site)),
+            only_ipv6=only_ipv6,
+            backlog=2048,
+            serving=True,
         )
-        address = self._server.sockets[0].getsockname()
-        return address[0], address[1]
+        self._servers += servers
+        return taken
 
     @property
     def connections(self) -> int:
@@ -32,8 +36,8 @@ class HttpServer:
 
     def stop_listening(self) -> None:
         """Take no more connections; those that wait for a request are closed."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self._site.connections):
             connection.shutdown()
 

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tidelog.api.config import OPTIONS, Config, ConfigError, environment_name, load_config
+from tidelog.api.address import Address
+from tidelog.api.config import (
+    OPTIONS,
+    Config,
+    ConfigError,
+    environment_name,
+    load_config,
+    shown_settings,
+)
 from tidelog.api.service_variables import is_service_variable
 from tidelog.broker.broker_settings import BROKER_SETTINGS
 from tidelog.broker.errors import InvalidSetting
@@ -55,7 +63,7 @@ def test_variables_of_services_are_not_settings(variables: dict[str, str]) -> No
     config = load_config({}, {**variables, "TIDELOG_NUM_PARTITIONS": "4"}, HERE)
     assert config.service_variables == tuple(sorted(variables))
     assert config.sources == {"num.partitions": "environment"}
-    assert config.http.port == 8082
+    assert config.http == (Address("127.0.0.1", 8082),)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +100,7 @@ def test_an_empty_variable_is_not_set(tmp_path: Path, empty: str) -> None:
     every = {environment_name(name): empty for name in (*OPTIONS, *BROKER_SETTINGS)}
     config = load_config({}, every, tmp_path)
     assert config.sources == {"num.partitions": "tidelog.toml", "http": "tidelog.toml"}
-    assert (config.http.port, config.broker["num.partitions"]) == (1, 3)
+    assert (config.http[0].port, config.broker["num.partitions"]) == (1, 3)
 
 
 @pytest.mark.parametrize("name", ["data_dir", "http", "kafka", "log_level"])
@@ -132,7 +140,7 @@ def test_a_path_that_cannot_be_one(path: str, said: str) -> None:
 )
 def test_a_file_from_any_editor(tmp_path: Path, start: bytes) -> None:
     config = from_file(tmp_path, start + b'"num.partitions" = 3\r\nhttp = "127.0.0.1:1"\r\n')
-    assert (config.http.port, config.broker["num.partitions"]) == (1, 3)
+    assert (config.http[0].port, config.broker["num.partitions"]) == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +176,32 @@ def test_numbers_and_lists_in_a_file(tmp_path: Path) -> None:
     config = from_file(tmp_path, content)
     assert config.broker["log.cleaner.min.cleanable.ratio"] == 0.25
     assert config.broker["cors.origins"] == ("https://a.example",)
+
+
+def test_several_addresses(tmp_path: Path) -> None:
+    both = (Address("127.0.0.1", 1), Address("::1", 2))
+    in_file = b'http = ["127.0.0.1:1", "[::1]:2", "127.0.0.1:1"]\nkafka = "127.0.0.1:1, [::1]:2"'
+    config = from_file(tmp_path, in_file + b'\nadvertised = ["a:1", "b:2"]')
+    assert (config.http, config.kafka) == (both, both)
+    assert config.advertised == (Address("a", 1), Address("b", 2))
+    shown = {one.name: one.value for one in shown_settings(config)}
+    assert (shown["http"], shown["advertised"]) == ("127.0.0.1:1,[::1]:2", "a:1,b:2")
+    assert load_config({"kafka": "off"}, {}, HERE).kafka == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"http": "127.0.0.1:1,"}, "http: '' is not HOST:PORT: the port is missing"),
+        ({"kafka": "off,127.0.0.1:1"}, "kafka: 'off' is not HOST:PORT"),
+        ({"kafka": "a:1,b:1,c:1", "advertised": "x:1,y:1"}, "2 do not go with 3"),
+        ({"kafka": "off", "advertised": "x:1,y:1"}, "2 do not go with 0"),
+        ({"advertised": "x:1,0.0.0.0:1"}, "clients cannot connect to 0.0.0.0"),
+    ],
+)
+def test_addresses_that_do_not_go_together(flags: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(flags, {}, HERE)
 
 
 def test_a_level_in_capitals() -> None:

@@ -45,11 +45,11 @@ class Site:
     def __init__(self, broker: Broker, coordinator: Coordinator, http: httpx.AsyncClient) -> None:
         self.broker = broker
         self.http = http
-        self._dispatcher = Dispatcher(broker, coordinator, HERE)
+        self._dispatcher = Dispatcher(broker, coordinator)
 
     async def kafka(self, api: str, version: int, **fields: Any) -> Message:
         frame = memoryview(bytearray(encode_request(api, version, fields)[4:]))
-        reply = self._dispatcher.begin(frame, Peer("127.0.0.1", "127.0.0.1:1", HERE))
+        reply = self._dispatcher.begin(frame, Peer("127.0.0.1", "127.0.0.1:1", HERE, HERE))
         done = asyncio.Event()
         reply.on_done(done.set)
         if not reply.done:

@@ -137,7 +137,7 @@ class Wire:
 
     def __init__(self, address: str) -> None:
         host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=_TIMEOUT_S)
+        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT_S)
         self._correlation_id = 0
 
     def ask(self, api: str, version: int, **fields: Any) -> Message:

@@ -25,7 +25,7 @@ def handle(call: Call, request: Any) -> Values:
     ]
     if asked != [(_METADATA_TOPIC, 0)]:
         return {"error_code": 0, "error_message": "", "topics": _unknown(request)}
-    advertised = call.advertised
+    advertised = call.peer.advertised
     listener = {"name": "PLAINTEXT", "host": advertised.host, "port": advertised.port}
     return {
         "error_code": 0,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,8 @@ import httpx
 
 from tests.support.broker_process import BrokerProcess, environment
 from tests.support.command_line import tidelog
+from tests.support.kafka_wire import Wire
+from tidelog.api.address import Address
 
 
 def shown(directory: Path, *flags: str, **variables: str) -> dict[str, dict[str, str]]:
@@ -114,3 +118,76 @@ def test_ipv6_addresses_are_told_in_brackets(start_broker: Callable[..., BrokerP
     with broker.client() as http:
         told = http.get("/v1/broker").json()
     assert (told["http"], told["kafka"]) == (broker.url, broker.kafka)
+
+
+def brokers_told(address: str) -> list[str]:
+    """What a Kafka client of a listener learns."""
+    with contextlib.closing(Wire(address)) as wire:
+        brokers = wire.ask("metadata", 1, topics=[])["brokers"]
+    return [str(Address(one["host"], one["port"])) for one in brokers]
+
+
+def reachable(address: str, host: str) -> bool:
+    """Whether something listens at the port of ``address`` on ``host``."""
+    with contextlib.suppress(OSError):
+        socket.create_connection((host, int(address.rpartition(":")[2])), timeout=30).close()
+        return True
+    return False
+
+
+def test_several_addresses(start_broker: Callable[..., BrokerProcess]) -> None:
+    """Clients of each are told their own, or what was said of it."""
+    two = "127.0.0.1:0,[::1]:0"
+    told = "here.example:1,there.example:2"
+    broker = start_broker("--http", two, "--kafka", two, "--advertised", told)
+    http, other_http, kafka, other_kafka = broker.ready["listeners"]
+    assert (http, kafka) == (broker.url, f"kafka://{broker.kafka}")
+    for url in (http, other_http):
+        broker_seen = httpx.get(f"{url}/v1/broker", timeout=60).json()
+        assert broker_seen["listeners"] == broker.ready["listeners"]
+    for listener, advertised in zip((kafka, other_kafka), told.split(","), strict=True):
+        assert brokers_told(listener.removeprefix("kafka://")) == [advertised]
+
+
+def test_one_advertised_address_for_all(start_broker: Callable[..., BrokerProcess]) -> None:
+    broker = start_broker("--kafka", "127.0.0.1:0,127.0.0.2:0", "--advertised", "all.example:7")
+    for listener in broker.ready["listeners"][1:]:
+        assert brokers_told(listener.removeprefix("kafka://")) == ["all.example:7"]
+
+
+def test_every_address_of_ipv6_is_every_address(start_broker: Callable[..., BrokerProcess]) -> None:
+    broker = start_broker("--http", "[::]:0", "--kafka", "[::]:0")
+    for address in (broker.url, broker.kafka):
+        assert reachable(address, "127.0.0.1")
+        assert reachable(address, "::1")
+    port = broker.kafka.rpartition(":")[2]
+    # Clients of IPv4 may know nothing of its addresses as IPv6 writes them.
+    assert brokers_told(f"127.0.0.1:{port}") == [f"127.0.0.1:{port}"]
+    assert brokers_told(f"[::1]:{port}") == [f"[::1]:{port}"]
+
+
+def test_each_family_may_have_its_own(start_broker: Callable[..., BrokerProcess]) -> None:
+    before = start_broker()
+    before.stop()
+    free = before.kafka.rpartition(":")[2]
+    broker = start_broker("--kafka", "0.0.0.0:0", "--http", f"0.0.0.0:{free},[::]:{free}")
+    assert [one.rpartition(":")[2] for one in broker.ready["listeners"][:2]] == [free, free]
+
+
+def test_a_name_has_one_port(start_broker: Callable[..., BrokerProcess]) -> None:
+    broker = start_broker("--http", "localhost:0")
+    found = {place[0] for *_, place in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
+    assert all(reachable(broker.url, host) for host in found)
+
+
+def test_one_of_several_is_taken(
+    start_broker: Callable[..., BrokerProcess], tmp_path: Path
+) -> None:
+    there = start_broker()
+    taken = there.kafka
+    ended = tidelog(
+        *("serve", "--data-dir", str(tmp_path / "other"), "--http", "127.0.0.1:0"),
+        *("--kafka", f"127.0.0.1:0,{taken}"),
+    )
+    assert (ended.status, ended.stdout) == (1, "")
+    assert f"cannot listen on {taken} for Kafka: Address already in use" in ended.stderr
