@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidelog.api.address import ANY_IPV4, Address, Addresses
 from tidelog.api.broker_log import BrokerLog
@@ -27,8 +27,12 @@ from tidelog.api.rest.door import Door
 from tidelog.api.rest.server import HttpServer, is_loopback
 from tidelog.api.service_manager import ServiceManager
 from tidelog.broker.broker import Broker
+from tidelog.broker.clock import Clock
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.storage.recovery_watch import Interrupted
+
+if TYPE_CHECKING:
+    from tidelog.api.movable_time import MovableTime
 
 _STDIN, _STDOUT = 0, 1
 _GC_THRESHOLDS = (50_000, 20, 20)
@@ -63,10 +67,10 @@ def _is_shared(address: Address, others: Addresses) -> bool:
 class App:
     """One broker process, between ``start`` and ``stop``."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
         """Takes the data directory. Raises InvalidSetting, DirectoryInUse, DirectoryUnreadable."""
         self._config = config
-        self.broker = Broker(config.data_dir, config.broker)
+        self.broker = Broker(config.data_dir, config.broker, clock)
         self.coordinator = Coordinator(self.broker)
         self._context = RestContext(self.broker, self.coordinator, config)
         self._http: HttpServer | None = None
@@ -180,8 +184,8 @@ class App:
         await asyncio.gather(*stops)
 
 
-async def _serve(process: Process, broker_log: BrokerLog) -> None:
-    app = App(process.config)
+async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime | None) -> None:
+    app = App(process.config, movable.clock if movable else None)
     manager = ServiceManager(os.environ)
     manager.starting(lambda: app.broker.opening.progress)
     stop = asyncio.Event()
@@ -191,7 +195,9 @@ async def _serve(process: Process, broker_log: BrokerLog) -> None:
     reloading = Reloading(app.broker, process.config, process.load, broker_log, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reloading.hear)
     if process.until_eof:
-        _stop_at_eof(loop, stop)
+        _stop_at_eof(loop, stop, movable.heard if movable else _ignore)
+    if movable is not None:
+        movable.follow(app.broker.housekeeping.caught_up, _tell)
     gc.set_threshold(*_GC_THRESHOLDS)
     starting = loop.create_task(app.start())
     await _first_of(starting, loop.create_task(stop.wait()))
@@ -240,28 +246,38 @@ def _tell(line: str) -> None:
         _log.warning("cannot write to standard output (%s): %s", error.strerror, line)
 
 
-def _stop_at_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+def _stop_at_eof(
+    loop: asyncio.AbstractEventLoop, stop: asyncio.Event, heard: Callable[[bytes], None]
+) -> None:
     """Set ``stop`` when the other end of standard input, a pipe, is closed."""
 
     def readable() -> None:
-        if not os.read(_STDIN, 4096):
+        if data := os.read(_STDIN, 4096):
+            heard(data)
+        else:
             loop.remove_reader(_STDIN)
             stop.set()
 
     loop.add_reader(_STDIN, readable)
 
 
+def _ignore(data: bytes) -> None:
+    """Nothing that is said has a meaning."""
+
+
 class Process(NamedTuple):
     """What a broker process is started with.
 
     ``load`` reads its settings again; ``started_at`` is when it began, in seconds since the epoch;
-    with ``until_eof`` it also ends when standard input, a pipe, is closed.
+    with ``until_eof`` it also ends when standard input, a pipe, is closed; ``clock_ahead_ms`` is
+    how far its clock is ahead of the machine's, from when on lines of that pipe move it.
     """
 
     config: Config
     load: Callable[[], Config]
     started_at: float
     until_eof: bool = False
+    clock_ahead_ms: int | None = None
 
 
 def run(process: Process) -> None:
@@ -275,4 +291,12 @@ def run(process: Process) -> None:
         _log.info("no settings but a service's: %s", ", ".join(config.service_variables))
     import uvloop
 
-    uvloop.run(_serve(process, broker_log))
+    movable = None
+    if process.clock_ahead_ms is not None:
+        from tidelog.api.movable_time import MovableTime
+
+        movable = MovableTime(process.clock_ahead_ms)
+    uvloop.run(
+        _serve(process, broker_log, movable),
+        loop_factory=uvloop.new_event_loop if movable is None else lambda: movable.loop,
+    )

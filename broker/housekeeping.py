@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -37,6 +38,8 @@ class Housekeeping:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._task: asyncio.Task[None] | None = None
+        self._due_ms = math.inf
+        self._next_pass = asyncio.Event()
         self._active_since: WeakKeyDictionary[Log, tuple[int, int]] = WeakKeyDictionary()
 
     def start(self) -> None:
@@ -49,10 +52,19 @@ class Housekeeping:
                 await self._task
 
     async def _repeat(self) -> None:
-        interval_s = self._broker.settings["log.retention.check.interval.ms"] / 1000
+        interval_ms = self._broker.settings["log.retention.check.interval.ms"]
+        clock = self._broker.clock
         while True:
-            await asyncio.sleep(interval_s)
-            await self.run(self._broker.clock.now_ms())
+            self._due_ms = clock.monotonic_ms() + interval_ms
+            await asyncio.sleep(interval_ms / 1000)
+            await self.run(clock.now_ms())
+            self._next_pass.set()
+            self._next_pass = asyncio.Event()
+
+    async def caught_up(self) -> None:
+        """Wait for the end of a pass that is due or under way."""
+        if self._broker.clock.monotonic_ms() >= self._due_ms:
+            await self._next_pass.wait()
 
     async def run(self, now_ms: int) -> None:
         """One pass over all topics; a partition that fails is reported and does not stop it."""

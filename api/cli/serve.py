@@ -50,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also stop when standard input, a pipe, is closed: with the process that started it",
     )
+    add(
+        "--clock-ahead",
+        metavar="MS",
+        type=int,
+        help="for tests: run ahead of this machine's clock, with --until-eof; lines such as "
+        '{"ahead_ms": 3600000} on standard input then move the clock',
+    )
     add("--show-settings", action="store_true", help="print every setting with its source and stop")
     add("--json", action="store_true", help="with --show-settings: as JSON")
     return parser
@@ -77,10 +84,15 @@ def serve(arguments: Sequence[str]) -> int:
     if given.until_eof and not stat.S_ISFIFO(os.fstat(0).st_mode):
         print("tidelog: --until-eof needs a pipe as standard input", file=sys.stderr)
         return USAGE
-    return _run(config, load, started_at, given.until_eof)
+    if given.clock_ahead is not None and not given.until_eof:
+        print("tidelog: --clock-ahead needs --until-eof", file=sys.stderr)
+        return USAGE
+    return _run(given, config, load, started_at)
 
 
-def _run(config: Config, load: Callable[[], Config], started_at: float, until_eof: bool) -> int:
+def _run(
+    given: argparse.Namespace, config: Config, load: Callable[[], Config], started_at: float
+) -> int:
     # kio registers its types with this test library wherever it is installed, which would make
     # the first request of the Kafka protocol wait for about a second.
     sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
@@ -90,7 +102,7 @@ def _run(config: Config, load: Callable[[], Config], started_at: float, until_eo
     from tidelog.storage.errors import StorageError
 
     try:
-        run(Process(config, load, started_at, until_eof))
+        run(Process(config, load, started_at, given.until_eof, given.clock_ahead))
     except (BrokerError, StorageError, CannotListen, CannotLog) as error:
         print(f"tidelog: {error}", file=sys.stderr)
         return FAILED

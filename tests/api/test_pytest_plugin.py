@@ -23,9 +23,8 @@ def test_nothing_of_the_broker_comes_into_the_tests(pytester: pytest.Pytester) -
         def test_use(tidelog_broker, tidelog_topic):
             assert tidelog_broker.data_dir.joinpath(f"{tidelog_topic}-0").is_dir()
             ours = {name for name in sys.modules if name.startswith("tidelog")}
-            assert ours == {
-                "tidelog", "tidelog.api", "tidelog.api.pytest_plugin", "tidelog.api.testing"
-            }
+            kit = {f"tidelog.api.testing{name}" for name in ("", ".broker", ".clock", ".process")}
+            assert ours == {"tidelog", "tidelog.api", "tidelog.api.pytest_plugin"} | kit
             assert not {"fastapi", "kio", "msgspec", "uvloop"} & set(sys.modules)
 
         def test_that_the_plugin_alone_loads_nothing():
@@ -100,3 +99,98 @@ def test_a_broker_that_does_not_start_says_why(pytester: pytest.Pytester) -> Non
     result = run(pytester)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines("*did you mean num.partitions?*")
+
+
+def test_a_broker_of_the_tests_own_may_be_killed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_kill(tidelog_own_broker, tidelog_broker):
+            tidelog_own_broker.create_topic("orders")
+            tidelog_own_broker.kill()
+            assert not tidelog_own_broker.running
+            tidelog_own_broker.start()
+            assert tidelog_own_broker.data_dir.joinpath("orders-0").is_dir()
+            assert tidelog_broker.running
+
+        def test_another(tidelog_own_broker):
+            assert not tidelog_own_broker.data_dir.joinpath("orders-0").is_dir()
+        """
+    )
+    run(pytester).assert_outcomes(passed=2)
+
+
+def test_fixtures_in_coroutines(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_mode = auto")
+    pytester.makepyfile(
+        """
+        from aiokafka import AIOKafkaProducer
+
+        async def test_use(tidelog_broker, tidelog_topic):
+            async with AIOKafkaProducer(bootstrap_servers=tidelog_broker.kafka) as producer:
+                assert (await producer.send_and_wait(tidelog_topic, b"hello")).offset == 0
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+LOGS = """
+    import pytest
+    from tidelog.testing import TidelogBroker
+
+    @pytest.fixture(scope="module")
+    def broker():
+        with TidelogBroker() as broker:
+            broker.restart()  # of which the log tells
+            yield broker
+
+    def test_first(broker):
+        assert broker.running is OUTCOME
+
+    def test_silent(broker):
+        assert broker.running is OUTCOME
+
+    def test_loud(broker):
+        broker.restart()
+        assert broker.running is OUTCOME
+
+    def test_within(broker):
+        with TidelogBroker() as another:
+            another.restart()
+            assert broker.running is OUTCOME
+
+    def test_after(broker):
+        with TidelogBroker() as another:
+            another.restart()
+        assert broker.running is OUTCOME
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_report_has_what_the_brokers_logged_in_that_test(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    pytester.makepyfile(LOGS.replace("OUTCOME", "False"))
+    result = run(pytester, "-n", workers)
+    result.assert_outcomes(failed=5)
+    logs: dict[str, list[str]] = {}
+    for line in result.outlines:
+        if line.startswith("____"):
+            logs[name := line.strip("_ ")] = []
+        elif "Log of <TidelogBroker kafka=" in line:
+            logs[name].append("section")
+        elif line.startswith("E ") and line.endswith("> logged:"):
+            logs[name].append("note")
+    assert logs == {
+        "test_first": ["section"],
+        "test_silent": [],
+        "test_loud": ["section"],
+        "test_within": ["note"],
+        "test_after": [],
+    }
+
+
+def test_reports_of_tests_that_pass_have_no_logs(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(LOGS.replace("OUTCOME", "True"))
+    result = run(pytester, "-rA")
+    result.assert_outcomes(passed=5)
+    assert "Log of" not in result.stdout.str()
