@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 DEFAULT_SERVER = "http://127.0.0.1:8082"
-_PATIENCE_S = 90
+_PATIENCE_S, _HASTE_S = 90, 3
 _PIECE_BYTES = 64 * 1024
 _FOREIGN_CHARACTERS_MAX = 200
 """How much is shown of an answer that is none of a broker's."""
@@ -61,6 +61,7 @@ class Client:
         self.server = server or os.environ.get("TIDELOG_SERVER") or DEFAULT_SERVER
         self._address = _address_of(self.server)
         self._idle: http.client.HTTPConnection | None = None
+        self._patience_s = _PATIENCE_S
 
     def __enter__(self) -> Client:
         return self
@@ -73,6 +74,13 @@ class Client:
     ) -> None:
         if self._idle is not None:
             self._idle.close()
+
+    def hurry(self) -> None:
+        """From now on an answer that does not come soon is not waited for."""
+        self._patience_s = _HASTE_S
+        if self._idle is not None:
+            self._idle.close()
+            self._idle = None
 
     def call(
         self,
@@ -174,7 +182,7 @@ class Client:
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port, _ = self._address
-        connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE_S)
+        connection = http.client.HTTPConnection(host, port, timeout=self._patience_s)
         try:
             connection.connect()
         except _BROKEN as error:

@@ -1,6 +1,6 @@
 """The command line but for ``serve``: built with typer, errors in one sentence.
 
-Exit statuses: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
+Exit statuses: 0 done, 1 failed, 2 used wrongly, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations

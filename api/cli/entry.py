@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tidelog.api.cli import standard_streams
+from tidelog.api.cli import interrupts, standard_streams
 
-_FAILED, _INTERRUPTED = 1, 130
+_FAILED, _INTERRUPTED, _SIGNALLED = 1, 130, 128
 
 
 def main() -> None:
@@ -21,6 +21,8 @@ def main() -> None:
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = _INTERRUPTED
+    except interrupts.Terminated as ended:
+        status = _SIGNALLED + ended.number
     except OSError as error:
         status = _FAILED
         if output.lost is None:
@@ -39,6 +41,7 @@ def _run(arguments: Sequence[str]) -> int | str | None:
         from tidelog.api.cli.serve import serve
 
         return serve(arguments[1:])
+    interrupts.install()
     from tidelog.api.cli.commands import run
 
     return run(arguments)

@@ -11,10 +11,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from tidelog.api.cli import interrupts
 from tidelog.api.cli.client import Client, CommandFailed, path_of
 from tidelog.api.cli.options import GroupName, Json, Server
 from tidelog.api.cli.output import pretty, print_json, print_table, rich_table
-from tidelog.api.cli.standard_streams import written_whole
 
 app = typer.Typer(help="List, show, reset and delete consumer groups.", no_args_is_help=True)
 
@@ -86,7 +86,7 @@ def _show_live(looks: Iterator[dict[str, Any]]) -> None:
             parts: list[RenderableType] = [Text(_summary(shown))]
             parts += [rich_table(*table) for table in _tables(shown)]
             # Cut in a write, the output would be lost from there on: a hidden cursor stayed hidden.
-            with written_whole():
+            with interrupts.held():
                 live.update(Group(*parts), refresh=True)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 import msgspec
 
-from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli import interrupts
+from tidelog.api.cli.client import Client, CommandFailed, NoAnswer, path_of
 from tidelog.api.cli.printer import Shown
 from tidelog.api.cli.unreadable import Unreadable, tell_left_out
 
@@ -24,24 +26,28 @@ _decode_polled = msgspec.json.Decoder(_Polled).decode
 
 
 class GroupMember:
-    """A member for as long as the ``with`` lasts; what was handed out is committed at its end.
+    """A member from its first poll to the end of the ``with``, which commits what was handed out.
 
-    Where an error or an interrupt ends it, the member leaves all the same.
+    Whatever ends it, an error, an interrupt, a commit that fails, the member leaves all the same.
     """
 
     def __init__(
-        self, client: Client, group: str, topic: str, auto_offset_reset: str, on_corrupt: str
+        self,
+        client: Client,
+        group: str,
+        topics: Sequence[str],
+        auto_offset_reset: str,
+        on_corrupt: str,
     ) -> None:
         self._client = client
         self._members = path_of("groups", group, "members")
-        self._join = {"topics": [topic], "auto_offset_reset": auto_offset_reset}
+        self._join_body = {"topics": [*topics], "auto_offset_reset": auto_offset_reset}
+        self._join_key = os.urandom(16).hex()
         self._on_corrupt = on_corrupt
+        self._may_be_in = False
         self._path = self._cursor = ""
 
     def __enter__(self) -> GroupMember:
-        joined = self._client.call("POST", self._members, body=self._join)
-        self._path = f"{self._members}/{joined['member_id']}"
-        self._cursor = joined["cursor"]
         return self
 
     def __exit__(
@@ -51,26 +57,53 @@ class GroupMember:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
-            self._client.call("POST", f"{self._path}/commit", body={"cursor": self._cursor})
-            self._client.call("DELETE", self._path)
-            return
-        # What ended it is told, not that leaving failed too.
-        with contextlib.suppress(CommandFailed):
-            self._client.call("DELETE", self._path)
+            try:
+                self._client.call("POST", f"{self._path}/commit", body={"cursor": self._cursor})
+            except BaseException:
+                self._leave_in_haste()
+                raise
+            with interrupts.held():
+                self._client.call("DELETE", self._path)
+        else:
+            self._leave_in_haste()
 
     def records(self, most: int, wait_ms: int, *, follow: bool) -> Iterator[list[Shown]]:
-        """What each poll brings; ends with one that brings nothing unless told to ``follow``.
+        """Join; what each poll brings. Ends with one that brings nothing unless told to ``follow``.
 
         Each poll commits what the one before it brought. A rebalance is waited for.
         """
+        self._join()
         polled = _Polled([], self._cursor, rebalancing=True)
-        while most and (polled.records or polled.skipped or polled.rebalancing or follow):
+        while most > 0 and (polled.records or polled.skipped or polled.rebalancing or follow):
             wait = wait_ms if follow or polled.rebalancing else 0
             polled = self._poll(min(most, 1000), wait)
             self._cursor = polled.cursor
             tell_left_out(polled.skipped)
             most -= len(polled.records)
             yield polled.records
+
+    def _join(self) -> None:
+        """Safe to repeat: the key is that of the one member that this is."""
+        self._may_be_in = True
+        try:
+            headers = {"Idempotency-Key": self._join_key}
+            joined = self._client.call("POST", self._members, body=self._join_body, headers=headers)
+        except CommandFailed as error:
+            self._may_be_in = isinstance(error, NoAnswer) and error.sent
+            raise
+        self._path = f"{self._members}/{joined['member_id']}"
+        self._cursor = joined["cursor"]
+
+    def _leave_in_haste(self) -> None:
+        """What ended the command is told, not that leaving failed too."""
+        if not self._may_be_in:
+            return
+        self._client.hurry()
+        with interrupts.held(), contextlib.suppress(CommandFailed):
+            if not self._path:
+                # The answer that says which member this is did not come; here it is again.
+                self._join()
+            self._client.call("DELETE", self._path)
 
     def _poll(self, max_records: int, wait_ms: int) -> _Polled:
         body = {

@@ -100,8 +100,8 @@ class Reading:
 
     def as_member(self, group: str, auto_offset_reset: str) -> None:
         """What the group hands to a member of it."""
-        joined = GroupMember(self._client, group, self._topic, auto_offset_reset, self._on_corrupt)
-        with joined as member:
+        how = auto_offset_reset, self._on_corrupt
+        with GroupMember(self._client, group, [self._topic], *how) as member:
             wait_ms = _WAIT_MS if self._follow else _SETTLE_MS
             for records in member.records(self._left, wait_ms, follow=self._follow):
                 self._printer.show(

@@ -6,13 +6,10 @@ to may be full.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import select
-import signal
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -82,16 +79,6 @@ def prepare() -> Output:
     sys.stdout = _text(output, sys.stdout, "strict")
     sys.stderr = _text(_ErrorOutput(_ERROR, "wb", closefd=False), sys.stderr, "backslashreplace")
     return output
-
-
-@contextlib.contextmanager
-def written_whole() -> Iterator[None]:
-    """An interrupt waits until the block is over: no write of it is cut in two."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _text(raw: io.FileIO, before: TextIO | None, errors: str) -> io.TextIOWrapper:
