@@ -184,7 +184,9 @@ def environment_name(name: str) -> str:
     return ENVIRONMENT_PREFIX + name.replace(".", "_").upper()
 
 
-_OTHER_VARIABLES = frozenset((ENVIRONMENT_PREFIX + "SERVER", ENVIRONMENT_PREFIX + "KAFKA_TOOL"))
+_OTHER_VARIABLES = frozenset(
+    ENVIRONMENT_PREFIX + name for name in ("SERVER", "TOKEN", "CA_FILE", "PROFILE", "KAFKA_TOOL")
+)
 
 
 def _from_environment(variables: Mapping[str, str], of_services: Collection[str]) -> dict[str, str]:

@@ -8,60 +8,50 @@ import os
 import select
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any
+from urllib.parse import quote, urlencode
 
-DEFAULT_SERVER = "http://127.0.0.1:8082"
-_PATIENCE_S, _HASTE_S = 90, 3
+from tidelog.api.cli.connection import Connection, choose_connection
+from tidelog.api.cli.failures import (
+    CommandFailed,
+    NoAnswer,
+    Refused,
+    UsedWrongly,
+    refused,
+)
+
+__all__ = [
+    "Client",
+    "CommandFailed",
+    "NoAnswer",
+    "Refused",
+    "UsedWrongly",
+    "named_values",
+    "path_of",
+    "refused",
+]
+
+_HASTE_S = 3.0
 _PIECE_BYTES = 64 * 1024
-_FOREIGN_CHARACTERS_MAX = 200
-"""How much is shown of an answer that is none of a broker's."""
 _BROKEN = (OSError, http.client.HTTPException, UnicodeError)
 """What http.client raises; UnicodeError for a host name that cannot be one."""
 
 
-class CommandFailed(Exception):
-    """What a person is told in one sentence."""
-
-    exit_status = 1
-
-
-class UsedWrongly(CommandFailed):
-    """The command line itself is wrong; nothing was tried."""
-
-    exit_status = 2
-
-
-class NoAnswer(CommandFailed):
-    """No whole answer came; ``sent``: the broker may have got the request all the same."""
-
-    def __init__(self, message: str, *, sent: bool) -> None:
-        super().__init__(message)
-        self.sent = sent
-
-
-class Refused(CommandFailed):
-    """The broker's own error."""
-
-    def __init__(self, status: int, code: str, message: str, details: dict[str, Any]) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.details = details
-
-
 class Client:
-    """Calls one broker; ``server`` is its URL, with the path below which it is served.
+    """Calls one broker; ``server`` is its URL, or how it is reached, None for what is in use.
 
     The end of a ``with``, or that of the process, closes its connection.
     """
 
-    def __init__(self, server: str | None) -> None:
+    def __init__(self, server: Connection | str | None, *, patience_s: float = 90.0) -> None:
         """Raises UsedWrongly for a URL that is none."""
-        self.server = server or os.environ.get("TIDELOG_SERVER") or DEFAULT_SERVER
-        self._address = _address_of(self.server)
+        self._patience_s = patience_s
+        if not isinstance(server, Connection):
+            server = choose_connection({"server": server}, os.environ)
+        self.server = server.server
+        self._connection = server
+        self._headers = {"Authorization": f"Bearer {server.token}"} if server.token else {}
         self._idle: http.client.HTTPConnection | None = None
-        self._patience_s = _PATIENCE_S
 
     def __enter__(self) -> Client:
         return self
@@ -134,10 +124,11 @@ class Client:
         connection = self._connect()
         connection.sock.settimeout(None)
         try:
-            connection.request("GET", self._target(path, query), None, {"Accept": accept})
+            headers = {**self._headers, "Accept": accept}
+            connection.request("GET", self._target(path, query), None, headers)
             response = connection.getresponse()
             if response.status >= 300:
-                raise refused(response.status, response.read())
+                raise refused(response.status, response.read(), response.headers["Location"])
             yield from _lines(response)
         except _BROKEN as error:
             raise self._no_answer(error, sent=True) from error
@@ -158,6 +149,7 @@ class Client:
     ) -> bytes:
         connection = self._take_idle() or self._connect()
         try:
+            headers = {**self._headers, **headers}
             connection.request(method, self._target(path, query), body, headers)
             response = connection.getresponse()
             content = response.read()
@@ -169,7 +161,7 @@ class Client:
             if self._idle is None:
                 connection.close()
         if response.status >= 300:
-            raise refused(response.status, content)
+            raise refused(response.status, content, response.headers["Location"])
         return content
 
     def _take_idle(self) -> http.client.HTTPConnection | None:
@@ -181,26 +173,45 @@ class Client:
         return connection
 
     def _connect(self) -> http.client.HTTPConnection:
-        host, port, _ = self._address
-        connection = http.client.HTTPConnection(host, port, timeout=self._patience_s)
+        connection = self._unconnected()
         try:
             connection.connect()
         except _BROKEN as error:
             raise self._no_answer(error, sent=False) from error
         return connection
 
+    def _unconnected(self) -> http.client.HTTPConnection:
+        """Raises UsedWrongly for a file of certificates that is none."""
+        to = self._connection
+        if not to.secure:
+            return http.client.HTTPConnection(to.host, to.port, timeout=self._patience_s)
+        import ssl
+
+        try:
+            context = ssl.create_default_context(cafile=to.ca_file)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UsedWrongly(f"{to.ca_file} is no file of certificates: {reason}") from error
+        if to.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection(
+            to.host, to.port, timeout=self._patience_s, context=context
+        )
+
     def _target(self, path: str, query: dict[str, Any] | None) -> str:
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = self._address.prefix + path
+        target = self._connection.prefix + path
         return f"{target}?{urlencode(given, errors='surrogateescape')}" if given else target
 
     def _no_answer(self, error: Exception, *, sent: bool) -> NoAnswer:
         reason = " ".join(str(error).split()) or type(error).__name__
-        return NoAnswer(
-            f"no broker answers at {self.server} ({reason}); start one with 'tidelog serve' "
-            "or name another with --server or TIDELOG_SERVER",
-            sent=sent,
-        )
+        hint = "start one with 'tidelog serve' or name another with --server or TIDELOG_SERVER"
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            hint = "--ca-file names a file of certificates to trust, --insecure takes any"
+        elif "WRONG_VERSION_NUMBER" in reason:
+            hint = "it speaks no TLS: try http in place of https"
+        return NoAnswer(f"no broker answers at {self.server} ({reason}); {hint}", sent=sent)
 
 
 class _Answer(dict[str, Any]):
@@ -208,33 +219,6 @@ class _Answer(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise CommandFailed(f"the answer has no {name!r}: is this the URL of a broker?")
-
-
-class _Address(NamedTuple):
-    host: str
-    port: int
-    prefix: str
-    """Before every path: empty, or where a proxy serves the broker."""
-
-
-def _address_of(server: str) -> _Address:
-    """Raises UsedWrongly."""
-    try:
-        parts = urlsplit(server)
-        host, port = parts.hostname, parts.port
-        prefix = quote(parts.path.rstrip("/"), safe="/%")
-    except ValueError:
-        raise _not_a_url(server) from None
-    if parts.scheme == "https":
-        raise UsedWrongly(f"{server!r}: a broker speaks http, not https, like {DEFAULT_SERVER}")
-    strange = parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme != "http" or not host or strange or not server.isprintable() or " " in server:
-        raise _not_a_url(server)
-    return _Address(host, 80 if port is None else port, prefix)
-
-
-def _not_a_url(server: str) -> UsedWrongly:
-    return UsedWrongly(f"{server!r} is not the URL of a broker, like {DEFAULT_SERVER}")
 
 
 def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -260,26 +244,6 @@ def _is_dropped(connection: http.client.HTTPConnection) -> bool:
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def refused(status: int, content: bytes) -> Refused:
-    """The error that an answer, or a line of it, tells."""
-    try:
-        error = json.loads(content)["error"]
-        code, message, details = error["code"], error["message"], error["details"]
-        if code == "unknown_topic":
-            message = f"there is no topic {details['topic']!r}; 'tidelog topic list' shows them all"
-        if code in ("unreadable_batch", "corrupt_batch") and "next_offset" in details:
-            offsets = f"offsets {details['offset']} to {details['next_offset'] - 1}"
-            place = f"{details['topic']}-{details['partition']}"
-            message = (
-                f"{offsets} of {place} cannot be read: {details['reason']}; "
-                "--skip-corrupt leaves them out"
-            )
-        return Refused(status, code, message, details)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        text = " ".join(content.decode(errors="replace").split())[:_FOREIGN_CHARACTERS_MAX]
-        return Refused(status, "unknown", f"HTTP {status}: {text}", {})
 
 
 def path_of(*parts: str | int) -> str:

@@ -1,35 +1,82 @@
 """The command line but for ``serve``: built with typer, errors in one sentence.
 
-Exit statuses: 0 done, 1 failed, 2 used wrongly, 130 interrupted, 143 terminated.
+Exit statuses: 0 done, 1 failed, 2 used wrongly, 130 interrupted, 143 terminated. A command's
+module is imported when it is run, or when all are listed.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tidelog.api.cli import consume, group, log, produce, retention, topic
-from tidelog.api.cli.client import CommandFailed
+from tidelog.api.cli.command_group import CommandGroup
+from tidelog.api.cli.failures import CommandFailed
+from tidelog.api.cli.options import connection_options, with_connection
 from tidelog.storage.errors import StorageError
 
 _FAILED = 1
+_Misused: Any = typer.BadParameter.__mro__[2]
+"""What typer raises for all that is wrong with a command line: ClickException, wherever it is."""
+_PLACES = {
+    "serve": "serving:serve",
+    "produce": "produce:produce",
+    "consume": "consume:consume",
+    "replay": "consume:replay",
+    "topic": "topic:app",
+    "group": "group:app",
+    "retention": "retention:app",
+    "profile": "profile:app",
+    "log": "log:app",
+}
+"""Where each command is: a module here, and in it a function or commands below it."""
+
+
+class _Root(CommandGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_PLACES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # What nobody knows is compared with all there are.
+        for name in [cmd_name] if cmd_name in _PLACES else _PLACES:
+            if name not in self.commands:
+                self.commands[name] = _load(name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _load(name: str) -> Any:
+    """The command of that name."""
+    file, _, attribute = _PLACES[name].partition(":")
+    found = importlib.import_module(f"tidelog.api.cli.{file}")
+    place = getattr(found, attribute)
+    if not isinstance(place, typer.Typer):
+        function, place = place, typer.Typer(add_completion=False)
+        place.command(name, help=getattr(found, "HELP", None))(function)
+    command: Any = typer.main.get_command(place)
+    command.name = name
+    with_connection(command)
+    return command
+
 
 app = typer.Typer(
     name="tidelog",
+    cls=_Root,
     help="A Kafka-style, log-structured message broker.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"tidelog {version('tidelog')}")
+        import tidelog
+
+        print(f"tidelog {tidelog.__version__}")
         raise typer.Exit
 
 
@@ -43,37 +90,34 @@ def main(
     """A Kafka-style, log-structured message broker."""
 
 
-@app.command(
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def serve(context: typer.Context) -> None:
-    """Run a broker."""
-    from tidelog.api.cli.serve import serve
-
-    raise typer.Exit(serve(context.args))
-
-
-app.command(help=produce.HELP)(produce.produce)
-app.command()(consume.consume)
-app.command()(consume.replay)
-app.add_typer(topic.app, name="topic")
-app.add_typer(group.app, name="group")
-app.add_typer(retention.app, name="retention")
-app.add_typer(log.app, name="log")
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run a command; the exit status. Raises SystemExit for what typer ends by itself."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the locale has no letter for is shown by its number.
         sys.stdout.reconfigure(errors="backslashreplace")
+    command: Any = typer.main.get_command(app)
+    command.params += connection_options()
     try:
-        app(list(arguments), prog_name="tidelog")
-    except CommandFailed as error:
+        status = command.main(list(arguments), prog_name="tidelog", standalone_mode=False)
+    except (CommandFailed, StorageError) as error:
         print(f"tidelog: {error}", file=sys.stderr)
-        return error.exit_status
-    except StorageError as error:
-        print(f"tidelog: {error}", file=sys.stderr)
+        return getattr(error, "exit_status", _FAILED)
+    except typer.Abort:
+        print("tidelog: nothing was done", file=sys.stderr)
         return _FAILED
-    return 0
+    except _Misused as error:
+        return _tell(error)
+    return status or 0
+
+
+def _tell(error: Any) -> int:
+    """What typer finds wrong, as other mistakes are told; the exit status."""
+    said = error.format_message().strip().rstrip(".")
+    # Where no argument is given, the help has been shown in its place.
+    if said:
+        said = said[0].lower() + said[1:]
+        if error.ctx is not None and not said.endswith("?"):
+            said += f"; '{error.ctx.command_path} --help' tells what there is"
+        print(f"tidelog: {said}", file=sys.stderr)
+    status: int = error.exit_code
+    return status

@@ -13,10 +13,11 @@ import typer
 
 from tidelog.api.cli import interrupts
 from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli.command_group import command_group
 from tidelog.api.cli.options import GroupName, Json, Server
 from tidelog.api.cli.output import pretty, print_json, print_table, rich_table
 
-app = typer.Typer(help="List, show, reset and delete consumer groups.", no_args_is_help=True)
+app = command_group("List, show, reset and delete consumer groups.")
 
 
 class _Table(NamedTuple):
@@ -27,7 +28,7 @@ class _Table(NamedTuple):
 
 @app.command("list")
 def list_groups(json: Json = False, server: Server = None) -> None:
-    """List groups."""
+    """List groups (ls)."""
     groups = Client(server).every("groups")
     if json:
         print_json(groups)
@@ -39,14 +40,16 @@ def list_groups(json: Json = False, server: Server = None) -> None:
 @app.command()
 def show(
     group: GroupName,
-    watch: Annotated[bool, typer.Option(help="Go on showing it until interrupted.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on showing it until interrupted.")
+    ] = False,
     interval: Annotated[
         float, typer.Option(min=0.05, help="Seconds from one look to the next.")
     ] = 2.0,
     json: Json = False,
     server: Server = None,
 ) -> None:
-    """Show members, committed offsets and lag."""
+    """Show members, committed offsets and lag (describe)."""
     client = Client(server)
     looks = _looks(client, group, interval) if watch else iter([_look(client, group)])
     with contextlib.suppress(KeyboardInterrupt):
@@ -135,8 +138,10 @@ def reset(
         str | None, typer.Option(help="The offset, time, milliseconds or records to shift.")
     ] = None,
     topic: Annotated[list[str] | None, typer.Option(help="Only this topic; repeatable.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Only say what would change.")] = False,
-    force: Annotated[bool, typer.Option(help="Even while the group has members.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even while the group has members.")
+    ] = False,
     json: Json = False,
     server: Server = None,
 ) -> None:
@@ -163,6 +168,6 @@ def _number(text: str) -> int:
 
 @app.command()
 def delete(group: GroupName, server: Server = None) -> None:
-    """Delete a group without members, its offsets too."""
+    """Delete a group without members, its offsets too (rm)."""
     Client(server).call("DELETE", path_of("groups", group))
     print(f"group {group} deleted")

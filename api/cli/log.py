@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tidelog.api.cli.client import CommandFailed
+from tidelog.api.cli.command_group import command_group
 from tidelog.api.cli.options import Json
 from tidelog.api.cli.output import print_json, print_table, size
 from tidelog.storage import file_names
@@ -22,7 +23,7 @@ from tidelog.storage.files import Disk
 from tidelog.storage.record import encode_name
 from tidelog.storage.record_batch import decode_records
 
-app = typer.Typer(help="Dump and verify the logs of a data directory.", no_args_is_help=True)
+app = command_group("Dump and verify the logs of a data directory.")
 
 DataDir = Annotated[Path, typer.Argument(help="A data directory, or one partition's.")]
 
@@ -100,7 +101,7 @@ def _verify(path: Path) -> dict[str, object]:
 @app.command()
 def dump(
     data_dir: DataDir,
-    records: Annotated[bool, typer.Option(help="Records, not only batches.")] = False,
+    records: Annotated[bool, typer.Option("--records", help="Records, not only batches.")] = False,
     from_offset: Annotated[int, typer.Option(help="Begin with this offset.")] = 0,
 ) -> None:
     """Print batches or records, one JSON object a line."""

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from tidelog.api.cli.client import Client, path_of
+from tidelog.api.cli.command_group import command_group
 from tidelog.api.cli.options import Json, Server, TopicName
 from tidelog.api.cli.output import moment, print_json, print_table, size
 
-app = typer.Typer(help="Show, preview and run retention.", no_args_is_help=True)
+app = command_group("Show, preview and run retention.")
 
 
 @app.command()
@@ -48,7 +49,7 @@ def preview(topic: TopicName, json: Json = False, server: Server = None) -> None
 @app.command()
 def run(
     topic: TopicName,
-    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,
     server: Server = None,
 ) -> None:

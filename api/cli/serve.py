@@ -10,64 +10,102 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
 
 from tidelog.api.config import OFF, Config, ConfigError, load_config, shown_settings
 
 FAILED, USAGE = 1, 2
 
 
-def parser() -> argparse.ArgumentParser:
-    """The flags of ``serve``."""
-    parser = argparse.ArgumentParser(
-        prog="tidelog serve",
-        description="Run a broker. Settings come from flags, TIDELOG_* variables and tidelog.toml, "
-        "in that order.",
-    )
-    add = parser.add_argument
-    add("--config", metavar="FILE", help="file of settings to read instead of ./tidelog.toml")
-    add("--data-dir", metavar="DIR", help="where topics are kept (default ./tidelog-data)")
-    add("--http", metavar="HOST:PORT,...", help="where HTTP is served (default 127.0.0.1:8082)")
-    add("--kafka", metavar="HOST:PORT,...", help="the same for Kafka (default 127.0.0.1:9092)")
-    add("--no-kafka", action="store_true", help="do not serve the Kafka protocol")
-    text = "address that Kafka clients are told, or one for each of --kafka"
-    add("--advertised", metavar="HOST:PORT,...", help=text)
-    add(
+class Flag(NamedTuple):
+    """One of ``serve``; without a metavar it is on or off."""
+
+    name: str
+    metavar: str | None
+    help: str
+    repeatable: bool = False
+    kind: type[str] | type[int] = str
+
+
+FLAGS = (
+    Flag("--config", "FILE", "File of settings to read instead of ./tidelog.toml."),
+    Flag("--data-dir", "DIR", "Where topics are kept; ./tidelog-data."),
+    Flag("--http", "HOST:PORT,…", "Where HTTP is served; 127.0.0.1:8082."),
+    Flag("--kafka", "HOST:PORT,…", "The same for Kafka; 127.0.0.1:9092."),
+    Flag("--no-kafka", None, "Do not serve the Kafka protocol."),
+    Flag(
+        "--advertised",
+        "HOST:PORT,…",
+        "Address that Kafka clients are told, or one for each of --kafka.",
+    ),
+    Flag(
         "--log-level",
-        metavar="LEVEL",
-        help="debug, info, warning or error; of an area another: info,groups=debug",
-    )
-    add("--log-format", metavar="FORMAT", help="text or json")
-    add("--log-file", metavar="FILE", help="where the log goes (default: standard error)")
-    add(
+        "LEVEL",
+        "debug, info, warning or error; of an area another: info,groups=debug.",
+    ),
+    Flag("--log-format", "FORMAT", "text or json."),
+    Flag("--log-file", "FILE", "Where the log goes; standard error."),
+    Flag(
         "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="any broker setting by its Kafka name, such as num.partitions=4; repeatable",
-    )
-    add(
+        "NAME=VALUE",
+        "Any broker setting by its Kafka name, as num.partitions=4; repeatable.",
+        repeatable=True,
+    ),
+    Flag(
         "--until-eof",
-        action="store_true",
-        help="also stop when standard input, a pipe, is closed: with the process that started it",
-    )
-    add(
+        None,
+        "Also stop when standard input, a pipe, is closed: with the process that started it.",
+    ),
+    Flag(
         "--clock-ahead",
-        metavar="MS",
-        type=int,
-        help="for tests: run ahead of this machine's clock, with --until-eof; lines such as "
-        '{"ahead_ms": 3600000} on standard input then move the clock',
-    )
-    add("--show-settings", action="store_true", help="print every setting with its source and stop")
-    add("--json", action="store_true", help="with --show-settings: as JSON")
-    return parser
+        "MS",
+        "For tests: run ahead of this machine's clock, with --until-eof; lines such as "
+        '{"ahead_ms": 3600000} on standard input then move the clock.',
+        kind=int,
+    ),
+    Flag("--show-settings", None, "Print every setting with its source and stop."),
+    Flag("--json", None, "With --show-settings: as JSON."),
+)
+
+
+class _Unclear(Exception):
+    """Help is wanted, or something is wrong: what tells that to people takes longer to load."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _Unclear(message)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Raises _Unclear."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    for flag in FLAGS:
+        if flag.metavar is None:
+            parser.add_argument(flag.name, action="store_true")
+        elif flag.repeatable:
+            parser.add_argument(flag.name, action="append", default=[])
+        else:
+            parser.add_argument(flag.name, type=flag.kind)
+    return parser.parse_args(arguments)
 
 
 def serve(arguments: Sequence[str]) -> int:
+    """Run the broker; the exit status. Raises SystemExit."""
+    try:
+        given = _parse(arguments)
+    except _Unclear:
+        from tidelog.api.cli.commands import run
+
+        return run(["serve", *arguments])
+    return serve_as(given)
+
+
+def serve_as(given: argparse.Namespace) -> int:
     """Run the broker; the exit status."""
     started_at = _process_start()
     # Until the broker can read its settings again, it is not to end by this.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    given = parser().parse_args(arguments)
     from tidelog.broker.errors import BrokerError
 
     def load() -> Config:

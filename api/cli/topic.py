@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from tidelog.api.cli.client import Client, named_values, path_of
+from tidelog.api.cli.command_group import command_group
 from tidelog.api.cli.options import Json, Server, SettingPairs, TopicName
 from tidelog.api.cli.output import print_json, print_table, size
 
-app = typer.Typer(help="Create, list, show, alter and delete topics.", no_args_is_help=True)
+app = command_group("Create, list, show, alter and delete topics.")
 
 
 @app.command()
@@ -18,7 +19,9 @@ def create(
     topic: TopicName,
     partitions: Annotated[int | None, typer.Option(help="How many; num.partitions.")] = None,
     setting: SettingPairs = None,
-    if_not_exists: Annotated[bool, typer.Option(help="It is no error if it is there.")] = False,
+    if_not_exists: Annotated[
+        bool, typer.Option("--if-not-exists", help="It is no error if it is there.")
+    ] = False,
     json: Json = False,
     server: Server = None,
 ) -> None:
@@ -39,11 +42,13 @@ def create(
 @app.command("list")
 def list_topics(
     prefix: Annotated[str, typer.Option(help="Only names that begin so.")] = "",
-    internal: Annotated[bool, typer.Option(help="The broker's own topics too.")] = False,
+    internal: Annotated[
+        bool, typer.Option("--internal", help="The broker's own topics too.")
+    ] = False,
     json: Json = False,
     server: Server = None,
 ) -> None:
-    """List topics."""
+    """List topics (ls)."""
     query = {"prefix": prefix, "include_internal": str(internal).lower()}
     topics = Client(server).every("topics", query)
     if json:
@@ -59,11 +64,13 @@ def list_topics(
 @app.command()
 def show(
     topic: TopicName,
-    all_settings: Annotated[bool, typer.Option(help="Settings at their default too.")] = False,
+    all_settings: Annotated[
+        bool, typer.Option("--all-settings", help="Settings at their default too.")
+    ] = False,
     json: Json = False,
     server: Server = None,
 ) -> None:
-    """Show a topic's partitions and settings."""
+    """Show a topic's partitions and settings (describe)."""
     shown = Client(server).call("GET", path_of("topics", topic))
     if json:
         print_json(shown)
@@ -119,7 +126,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     server: Server = None,
 ) -> None:
-    """Delete a topic and its records."""
+    """Delete a topic and its records (rm)."""
     client = Client(server)
     client.call("GET", path_of("topics", topic))
     if not yes:

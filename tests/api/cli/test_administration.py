@@ -155,12 +155,16 @@ class TestEveryCommand:
             assert command in shown
 
     @pytest.mark.parametrize(
-        "arguments", [("nonsense",), ("topic", "nonsense"), ("topic", "show"), ("consume", "--bad")]
+        "arguments",
+        [
+            *(("nonsense",), ("topic", "nonsense"), ("topic", "show"), ("consume", "--bad")),
+            *(("serve", "--bad"), ("serve", "--http"), ("serve", "--data", "x"), ("serve", "x")),
+        ],
     )
     def test_used_wrongly(self, arguments: tuple[str, ...]) -> None:
         ended = tidelog(*arguments)
         assert (ended.status, ended.stdout) == (2, "")
-        assert "Usage: " in ended.stderr
+        assert (ended.stderr.startswith("tidelog: "), ended.stderr.count("\n")) == (True, 1)
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_completion(self, shell: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.broker_process import BrokerProcess, environment
 from tests.support.command_line import tidelog
@@ -97,9 +98,11 @@ def test_settings_reach_the_broker(start_broker: Callable[..., BrokerProcess]) -
         assert len(http.get("/v1/topics/t").json()["partitions"]) == 5
 
 
-def test_help() -> None:
-    ended = tidelog("serve", "--help")
+@pytest.mark.parametrize("asked", ["--help", "-h"])
+def test_help(asked: str) -> None:
+    ended = tidelog("serve", asked)
     assert ended.status == 0
+    assert "Usage: tidelog serve" in ended.stdout
     for flag in ("--data-dir", "--http", "--kafka", "--no-kafka", "--advertised", "--set"):
         assert flag in ended.stdout
 
