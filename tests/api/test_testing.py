@@ -15,14 +15,14 @@ import pytest
 from kafka import KafkaAdminClient
 
 from tidelog.api import pytest_plugin
-from tidelog.api.testing import BrokerNotStarted, TidelogBroker
+from tidelog.testing import BrokerNotStarted, TidelogBroker
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _, _, _SECTION = ROOT.joinpath("README.md").read_text().partition("## In your tests\n")
-EXAMPLES: list[str] = re.findall(r"^```python\n(.*?)^```$", _SECTION, re.MULTILINE | re.DOTALL)[:3]
+EXAMPLES: list[str] = re.findall(r"^```python\n(.*?)^```$", _SECTION, re.MULTILINE | re.DOTALL)[:4]
 ABANDON = """
 import os
-from tidelog.api.testing import TidelogBroker
+from tidelog.testing import TidelogBroker
 
 broker = TidelogBroker()
 broker.start()
@@ -32,7 +32,9 @@ os._exit(1)
 """
 
 
-@pytest.mark.parametrize(("number", "runner"), [(0, "pytest"), (1, "unittest"), (2, "pytest")])
+@pytest.mark.parametrize(
+    ("number", "runner"), [(0, "pytest"), (1, "unittest"), (2, "pytest"), (3, "pytest")]
+)
 def test_the_examples_of_the_readme_pass(tmp_path: Path, number: int, runner: str) -> None:
     tmp_path.joinpath("test_example.py").write_text(EXAMPLES[number])
     quiet = {"PYTHONWARNINGS": "ignore"}
