@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tidelog.api.address import ANY_IPV4, Address, Addresses
 from tidelog.api.broker_log import BrokerLog
 from tidelog.api.config import Config
+from tidelog.api.measures import Measures
 from tidelog.api.reloading import Reloading
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
@@ -72,7 +73,10 @@ class App:
         self._config = config
         self.broker = Broker(config.data_dir, config.broker, clock)
         self.coordinator = Coordinator(self.broker)
-        self._context = RestContext(self.broker, self.coordinator, config)
+        self._context = RestContext(
+            self.broker, self.coordinator, config, measures=Measures(self.broker.clock)
+        )
+        self._watching: asyncio.Task[None] | None = None
         self._http: HttpServer | None = None
         self._kafka: Any = None
         self.addresses = self._context.addresses
@@ -89,6 +93,8 @@ class App:
             head_limit=settings["http.max.header.bytes"],
             patience_ms=settings["http.body.timeout.ms"],
         )
+        http = self._http
+        self._context.measures.connections["http"] = lambda: http.connections
         try:
             await self._listen()
         except BaseException:
@@ -107,6 +113,7 @@ class App:
             self.broker.committed_offset = self.coordinator.committed_offset
             await self.coordinator.start()
             self._report_recovery()
+            self._watching = asyncio.ensure_future(self._context.measures.watch_loop())
             if self._kafka is not None:
                 await self._kafka.serve()
         except BaseException:
@@ -138,7 +145,7 @@ class App:
             return
         from tidelog.api.kafka.server import KafkaServer
 
-        self._kafka = KafkaServer(self.broker, self.coordinator)
+        self._kafka = KafkaServer(self.broker, self.coordinator, self._context.measures)
         told = config.advertised or (None,)
         for number, address in enumerate(config.kafka):
             advertised = told[min(number, len(told) - 1)]
@@ -168,6 +175,8 @@ class App:
     async def stop(self) -> None:
         """End waits, finish requests, close everything. Raises what kept a log from closing."""
         self._context.stopping.set()
+        if self._watching is not None:
+            self._watching.cancel()
         self.broker.stop_waiting()
         self.coordinator.stop_waiting()
         await self._stop_doors()

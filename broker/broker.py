@@ -85,7 +85,9 @@ class Broker:
         self.started_clean = self.store.directory.was_clean
         self.cache = ReadCache(settings["cache.bytes"], self.clock.monotonic_ns)
         self.commit = GroupCommit(
-            fsync=settings["flush.mode"] == "fsync", on_progress=self.store.save_soon
+            fsync=settings["flush.mode"] == "fsync",
+            on_progress=self.store.save_soon,
+            clock=self.clock,
         )
         self.readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
         self.sealed = asyncio.Event()

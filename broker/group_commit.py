@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from tidelog.broker.clock import Clock
+from tidelog.broker.histogram import Histogram
 from tidelog.storage.errors import StorageError, TooManyOpenFiles, WritesStopped
 from tidelog.storage.files import refused
 from tidelog.storage.flush import Flush
@@ -29,13 +31,18 @@ class _Waiting:
 class GroupCommit:
     """Flushes logs on demand; ``on_progress`` is called after each sync that moved a log on."""
 
-    def __init__(self, *, fsync: bool, on_progress: Callable[[], None]) -> None:
+    def __init__(
+        self, *, fsync: bool, on_progress: Callable[[], None], clock: Clock | None = None
+    ) -> None:
         self._fsync = fsync
+        self._now_ns = (clock or Clock()).monotonic_ns
         self._on_progress = on_progress
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="flush")
         self._logs: dict[Log, _Waiting] = {}
         self.syncs = 0
         """How many syncs have been run, each for any number of waiters."""
+        self.times = Histogram()
+        """How long each took, until those who waited were told."""
 
     async def flushed(self, log: Log, next_offset: int) -> None:
         """Return when everything below ``next_offset`` is on stable storage.
@@ -67,11 +74,17 @@ class GroupCommit:
         if flush is None:
             return
         waiting.running = True
+        begun_ns = self._now_ns()
         future = asyncio.get_running_loop().run_in_executor(self._pool, flush.run)
-        future.add_done_callback(lambda done: self._finish(log, waiting, flush, done))
+        future.add_done_callback(lambda done: self._finish(log, waiting, flush, begun_ns, done))
 
     def _finish(
-        self, log: Log, waiting: _Waiting, flush: Flush, done: asyncio.Future[None]
+        self,
+        log: Log,
+        waiting: _Waiting,
+        flush: Flush,
+        begun_ns: int,
+        done: asyncio.Future[None],
     ) -> None:
         waiting.running = False
         error = None if done.cancelled() else done.exception()
@@ -82,6 +95,7 @@ class GroupCommit:
             self._fail(log, waiting, error)
             return
         self.syncs += 1
+        self.times.observe(self._now_ns() - begun_ns)
         log.flushed(flush)
         later = []
         for offset, future in waiting.waiters:

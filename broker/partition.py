@@ -76,7 +76,8 @@ class Partition:
         self.deleted = False
         self.appended_bytes = 0
         self.appended_records = 0
-        self.fetched_bytes = 0
+        self.appends = self.failed_appends = 0
+        self.fetches = self.fetched_bytes = 0
         self._services = services
         self._waiters: set[DataWaiter] = set()
         self._read_at_end = False
@@ -145,7 +146,12 @@ class Partition:
             raise UnknownTopic(self.topic)
         log = self.log
         segments = len(log.segments)
-        result = log.append(data, self._services.clock.now_ms())
+        self.appends += 1
+        try:
+            result = log.append(data, self._services.clock.now_ms())
+        except Exception:
+            self.failed_appends += 1
+            raise
         if result.duplicate:
             return result
         size = len(data)
@@ -282,6 +288,7 @@ class Partition:
     def _fetched(self, data: Sequence[Data_co], next_offset: int, offset: int) -> Fetched[Data_co]:
         log = self.log
         end = log.end_offset
+        self.fetches += 1
         if next_offset >= end:
             self._read_at_end = True
         size = sum(map(len, data))

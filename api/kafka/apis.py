@@ -29,6 +29,11 @@ class Api(NamedTuple):
         """Whether messages of this version have tagged fields."""
         return version >= self.flexible_from
 
+    @property
+    def camel_case(self) -> str:
+        """The name as Apache Kafka writes it."""
+        return _camel_case(self.name)
+
 
 _NEVER = 2**15
 
@@ -88,15 +93,15 @@ APIS = {
 }
 
 
-def _class_name(name: str, kind: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_")) + kind.capitalize()
+def _camel_case(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 @cache
 def message_class(name: str, version: int, kind: str) -> Any:
     """kio's class of a message; ``kind`` is request or response."""
     module = importlib.import_module(f"kio.schema.{name}.v{version}.{kind}")
-    return getattr(module, _class_name(name, kind))
+    return getattr(module, _camel_case(name) + kind.capitalize())
 
 
 @cache

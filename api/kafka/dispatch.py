@@ -26,6 +26,7 @@ from tidelog.api.kafka.framing import (
 )
 from tidelog.api.kafka.peer import Call, Peer
 from tidelog.api.kafka.refusals import Refusals
+from tidelog.api.measures import Measured, Measures
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -90,9 +91,10 @@ class Route(NamedTuple):
     flexible_request: bool
     flexible_response: bool
     alone: bool
+    measured: Measured
 
     @classmethod
-    def of(cls, api: Api, version: int) -> Route:
+    def of(cls, api: Api, version: int, measured: Measured) -> Route:
         flexible = api.is_flexible(version)
         return cls(
             api,
@@ -102,6 +104,7 @@ class Route(NamedTuple):
             flexible,
             flexible and api.key != _API_VERSIONS,
             api.name in _ALONE,
+            measured,
         )
 
     def encode(self, correlation_id: int, values: Values | None) -> list[Part]:
@@ -110,20 +113,27 @@ class Route(NamedTuple):
             return []
         out = Output(response_head(correlation_id, flexible=self.flexible_response))
         self.write(out, values)
+        if out.errors is not None:
+            self.measured.codes.update(out.errors)
         return finish(out.finished())
 
 
 class Dispatcher:
     """Begins requests; knows nothing of sockets."""
 
-    def __init__(self, broker: Broker, coordinator: Coordinator) -> None:
+    def __init__(
+        self, broker: Broker, coordinator: Coordinator, measures: Measures | None = None
+    ) -> None:
         self._broker = broker
         self._coordinator = coordinator
+        self._measures = measures or Measures()
+        self._now_ns = self._measures.now_ns
         self.refused = Refusals(_log, what="requests", outcome="")
         self._routes: dict[tuple[int, int], Route] = {}
 
     def begin(self, frame: memoryview, peer: Peer) -> Reply:
         """Decode and begin one request. Raises ProtocolError where Kafka closes, too."""
+        begun_ns = self._now_ns()
         header = read_header(frame)
         _, version, correlation_id, client_id, position = header
         route = self._routes.get(header[:2]) or self._find(header)
@@ -140,9 +150,10 @@ class Dispatcher:
             else:
                 answer = route.handle(call, request)
             if inspect.iscoroutine(answer):
-                self._follow(reply, route, correlation_id, answer)
+                self._follow(reply, route, correlation_id, begun_ns, answer)
             else:
                 reply.fill(route.encode(correlation_id, answer))
+                route.measured.times.observe(self._now_ns() - begun_ns)
         except ProtocolError:
             raise
         except Exception:
@@ -164,15 +175,18 @@ class Dispatcher:
             raise ProtocolError("the API is not served", f"key {header.api_key}")
         version = header.api_version
         if api.serves(version):
-            route = self._routes[header[:2]] = Route.of(api, version)
+            route = self._routes[header[:2]] = self._route(api, version)
             return route
         if api.key == _API_VERSIONS:
             return None
         raise ProtocolError("the version is not served", f"{version} of {api.name}")
 
+    def _route(self, api: Api, version: int) -> Route:
+        return Route.of(api, version, self._measures.of("kafka", api.camel_case))
+
     def _explain_versions(self, header: RequestHeader, peer: Peer) -> Reply:
         """KIP-511: ApiVersions of an unknown version is answered in version 0, with the list."""
-        route = Route.of(APIS[_API_VERSIONS], 0)
+        route = self._route(APIS[_API_VERSIONS], 0)
         call = self._call(header.api_version, header.client_id, peer)
         reply = Reply()
         reply.fill(route.encode(header.correlation_id, route.handle(call, None)))
@@ -183,6 +197,7 @@ class Dispatcher:
         reply: Reply,
         route: Route,
         correlation_id: int,
+        begun_ns: int,
         answer: Coroutine[Any, Any, Values | None],
     ) -> None:
         task = asyncio.get_running_loop().create_task(answer)
@@ -196,5 +211,6 @@ class Dispatcher:
                 reply.fail()
             else:
                 reply.fill(route.encode(correlation_id, task.result()))
+                route.measured.times.observe(self._now_ns() - begun_ns)
 
         task.add_done_callback(finish_reply)

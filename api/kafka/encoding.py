@@ -49,6 +49,8 @@ class Output:
     def __init__(self, head: bytearray) -> None:
         self.parts: list[Part] = [head]
         self.tail = head
+        self.errors: list[int] | None = None
+        """Every error code that was written, but for 0."""
 
     def pass_on(self, data: Sequence[Part]) -> None:
         """Add buffers without copying the large ones."""
@@ -121,7 +123,22 @@ def _fixed_writer(run: list[Field]) -> Write:
         except KeyError:
             out.tail += pack(*[values.get(name, default) for name, default in defaults])
 
-    return write_run if more else write_one
+    write = write_run if more else write_one
+    codes = [field.name for field in run if field.metadata["kafka_type"] == "error_code"]
+    return _telling(write, codes[0]) if codes else write
+
+
+def _telling(write: Write, code: str) -> Write:
+    """Also note the error code, if there is one."""
+
+    def write_telling(out: Output, values: Values) -> None:
+        write(out, values)
+        if values.get(code):
+            if out.errors is None:
+                out.errors = []
+            out.errors.append(int(values[code]))
+
+    return write_telling
 
 
 def _named_writer(field: Field, flexible: bool) -> Write:

@@ -23,6 +23,7 @@ from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.peer import Peer
 from tidelog.api.kafka.refusals import Refusals
 from tidelog.api.listening import listen, plain_address
+from tidelog.api.measures import Measures
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -43,14 +44,16 @@ class KafkaServer:
         self,
         broker: Broker,
         coordinator: Coordinator,
+        measures: Measures,
     ) -> None:
         settings = broker.settings
         self.readers = broker.readers
-        self.dispatcher = Dispatcher(broker, coordinator)
+        self.dispatcher = Dispatcher(broker, coordinator, measures)
         self.frame_limit: int = settings["socket.request.max.bytes"]
         self.idle_s: float = settings["connections.max.idle.ms"] / 1000
         self._broker = broker
         self.connections: set[Connection] = set()
+        measures.connections["kafka"] = lambda: len(self.connections)
         self.refused = Refusals(logging.getLogger("tidelog.kafka"))
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._spares: list[bytearray] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tidelog.api.address import Address
 from tidelog.api.config import Config
+from tidelog.api.measures import Measures
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
@@ -44,3 +45,4 @@ class RestContext:
     config: Config
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     addresses: Addresses = field(default_factory=Addresses)
+    measures: Measures = field(default_factory=Measures)

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 
 from tidelog.api.errors import INTERNAL_ERROR, MAY_PASS, ApiError, HttpError, http_error
+from tidelog.api.measures import Measures
 from tidelog.api.rest.administration import Administration
 from tidelog.api.rest.browsers import Browsers
 from tidelog.api.rest.context import RestContext
@@ -39,6 +40,10 @@ from tidelog.api.rest.target import path_of, segments
 from tidelog.broker.errors import Loading
 
 _log = logging.getLogger("tidelog.http")
+_RECORDS = "/v1/topics/{topic}/records"
+_PARTITION_RECORDS = "/v1/topics/{topic}/partitions/{partition}/records"
+_PAGES = "/v1/topics/{topic}/{topic_id}/partitions/{partition}/pages/{page}"
+_NO_ROUTE = "unmatched"
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
@@ -48,6 +53,7 @@ class Door:
     def __init__(self, context: RestContext) -> None:
         settings = context.broker.settings
         self._broker = context.broker
+        self._measures = context.measures
         self._probes = Probes(context)
         self._administration = Administration(context)
         self._body_limit: int = settings["http.max.body.bytes"]
@@ -69,7 +75,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        exchange = _Exchange(send, self._request_id(headers))
+        exchange = _Exchange(send, self._request_id(headers), scope, self._measures)
         exchange.vary = self._vary
         if scope["method"] == "HEAD":
             # Whatever GET answers, without its body.
@@ -122,6 +128,7 @@ class Door:
         if count < 5 or parts[1] != "v1" or parts[2] != "topics":
             probe = self._probes.find(scope["path"]) if method == "GET" else None
             if probe is not None:
+                exchange.route = scope["path"]
                 known_parameters(scope["query_string"], ())
                 await probe(exchange.send)
                 return
@@ -132,10 +139,13 @@ class Door:
         request = Request(scope, receive, self._body_limit)
         send = exchange.send
         if count == 5 and parts[4] == "records" and method == "POST":
+            exchange.route = _RECORDS
             await self._produce(request, send, parts[3])
         elif count == 5 and parts[4] == "records" and method == "GET":
+            exchange.route = _RECORDS
             await self._replay(request, send, parts[3])
         elif parts[4:5] == ["partitions"] and parts[6:] == ["records"] and method == "GET":
+            exchange.route = _PARTITION_RECORDS
             await self._fetch(request, send, parts[3], _number(parts[5], "partition"))
         elif (
             parts[5:6] == ["partitions"]
@@ -143,6 +153,7 @@ class Door:
             and count == 9
             and method == "GET"
         ):
+            exchange.route = _PAGES
             index, page = _number(parts[6], "partition"), _number(parts[8], "page")
             await self._pages(request, send, parts[3], parts[4], index, page)
         else:
@@ -165,6 +176,7 @@ class Door:
             scope = {**scope, "path": path_of(*parts[1:])}
         if scope["root_path"]:
             scope = {**scope, "path": scope["root_path"] + scope["path"]}
+        exchange.scope = scope
         await self._administration(scope, _bounded(scope, receive, self._body_limit), exchange.send)
 
     async def _answer_preflight(self, exchange: _Exchange) -> None:
@@ -182,9 +194,15 @@ class _HeadIsAll(Exception):
 class _Exchange:
     """The reply's side of one request: adds the headers that every reply carries."""
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
+    def __init__(self, send: Send, request_id: bytes, scope: Scope, measures: Measures) -> None:
         self._send = send
         self._request_id = request_id
+        self._method = scope["method"]
+        self._measures = measures
+        self._begun_ns = measures.now_ns()
+        self.scope = scope
+        """As it was handed on: the framework notes in it which route it took."""
+        self.route: str | None = None
         self.started = False
         self.head_only = False
         self.vary: tuple[bytes, ...] = ()
@@ -194,6 +212,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            self._measure(message["status"])
             headers = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
             if self.origin is not None:
                 headers.append((b"access-control-allow-origin", self.origin))
@@ -206,6 +225,16 @@ class _Exchange:
         await self._send(message)
         if self.head_only and message["type"] == "http.response.start":
             await self._end_stream(message)
+
+    def _measure(self, status: int) -> None:
+        """By the route, which is one of few, whatever the path."""
+        route = self.route
+        if route is None and "route" in self.scope:
+            route = self.scope["route"].path.replace(":name}", "}")
+        name = _NO_ROUTE if route is None else f"{self._method} {route}"
+        measured = self._measures.of("http", name)
+        measured.times.observe(self._measures.now_ns() - self._begun_ns)
+        measured.codes[status] += 1
 
     async def _end_stream(self, start: Message) -> None:
         """A reply of no known length may have no end."""

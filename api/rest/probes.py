@@ -64,16 +64,16 @@ class Probes:
 
     async def _metrics(self, send: Send) -> None:
         """Prometheus metrics."""
-        metrics = await asyncio.to_thread(_import_metrics)
-        page = await metrics.render_metrics(self._context)
-        await reply(send, 200, page, metrics.CONTENT_TYPE.encode())
+        page = await asyncio.to_thread(_import_metrics)
+        written = await page.render_metrics(self._context)
+        await reply(send, 200, written, page.CONTENT_TYPE.encode())
 
 
 def _import_metrics() -> Any:
     """In a thread: the library takes longer than others may have to wait."""
-    from tidelog.api.rest import metrics
+    from tidelog.api.rest.metrics import page
 
-    return metrics
+    return page
 
 
 def health(context: RestContext) -> dict[str, Any]:

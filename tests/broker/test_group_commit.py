@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.manual_clock import ManualClock
 from tidelog.broker.group_commit import GroupCommit
 from tidelog.storage.errors import WritesStopped
 from tidelog.storage.files import Disk, File
@@ -119,4 +120,17 @@ async def test_progress_is_told_after_each_sync(log: Log) -> None:
     commit.flush_soon(log)
     await told.wait()
     assert log.flushed_offset == 1
+    commit.close()
+
+
+async def test_a_sync_is_timed_once_whoever_waits_for_it(log: Log, kind: type[GatedFile]) -> None:
+    clock = ManualClock()
+    commit = GroupCommit(fsync=True, on_progress=lambda: None, clock=clock)
+    kind.gate.clear()
+    waits = [asyncio.ensure_future(commit.flushed(log, append(log))) for _ in range(10)]
+    await asyncio.sleep(0)
+    clock.advance(30)
+    kind.gate.set()
+    await asyncio.gather(*waits)
+    assert (commit.times.count, commit.times.sum_ns) == (1, 30_000_000)
     commit.close()

@@ -15,13 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.broker_process import BrokerProcess
 from tests.support.http_member import HttpMember, committed
 from tidelog.api.config import load_config
-from tidelog.api.rest import metrics
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.cursor import Cursor, encode_cursor
-from tidelog.consumer_groups.offsets import PartitionLag
 
 START_MS = 1_700_000_000_000
 RECORDS = 100
@@ -215,18 +213,6 @@ class TestLag:
         seconds = found["kafka_consumergroup_lag_seconds", "0"]
         assert seconds == pytest.approx(time.time() - START_MS / 1000 - 30, abs=60)
 
-    def test_the_page_of_metrics_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(metrics, "GROUP_PARTITIONS_MAX", 5)
-        groups = [
-            metrics.GroupState(name, 1, [PartitionLag("t", n, 0, 1, 1, 0.5) for n in range(3)])
-            for name in ("a", "b", "c")
-        ]
-        families = {family.name: family.samples for family in metrics._groups(groups)}
-        assert len(families["kafka_consumergroup_lag"]) == 5
-        assert [one.value for one in families["kafka_consumergroup_lag_sum"]] == [3, 3, 3]
-        [omitted] = families["tidelog_consumergroup_partitions_omitted"]
-        assert omitted.value == 4
-
 
 class TestReset:
     def reset(self, http: httpx.Client, group: str, **body: Any) -> httpx.Response:
@@ -388,4 +374,4 @@ class TestLoading:
     async def test_metrics_are_there_without_groups(self, loading: httpx.AsyncClient) -> None:
         answer = await loading.get("/metrics")
         assert answer.status_code == 200
-        assert "kafka_log_log_end_offset" in answer.text
+        assert "kafka_log_log_logendoffset" in answer.text

@@ -8,7 +8,7 @@ import pytest
 from tests.support.broker_process import BrokerProcess
 from tests.support.raw_http import call, connected, read_answer
 
-_CHANGING = ("/metrics", "/v1/broker", "/v1/cache", "/v1/groups/{group}")
+_CHANGING = ("/metrics", "/v1/topics", "/v1/broker", "/v1/cache", "/v1/groups/{group}")
 """What says how much time has passed, or was used, since the last answer."""
 _EACH = ("x-request-id",)
 

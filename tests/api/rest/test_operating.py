@@ -1,4 +1,4 @@
-"""Cache administration, metrics, health, facts about the broker, request ids."""
+"""Cache administration, health, facts about the broker, request ids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.broker_process import BrokerProcess
 
@@ -85,32 +84,6 @@ class TestCache:
     def test_a_tag_that_is_none(self, http: httpx.Client) -> None:
         assert http.delete("/v1/cache", params={"tag": "everything"}).status_code == 422
         assert http.delete("/v1/cache").status_code == 422
-
-
-def test_metrics(http: httpx.Client, single: str) -> None:
-    fill(http, single, 10)
-    http.get(f"/v1/topics/{single}/partitions/0/records").raise_for_status()
-    offsets = {"offsets": [{"topic": single, "partition": 0, "offset": 4}]}
-    http.put("/v1/groups/measured/offsets", json=offsets).raise_for_status()
-    page = http.get("/metrics")
-    assert page.headers["content-type"].startswith("text/plain")
-    found = {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(page.text)
-        for sample in family.samples
-    }
-
-    def value(name: str, **labels: str) -> float:
-        return found[name, frozenset(labels.items())]
-
-    assert value("kafka_log_log_end_offset", topic=single, partition="0") == 10
-    assert value("tidelog_log_flushed_offset", topic=single, partition="0") == 10
-    assert value("tidelog_log_writes_stopped", topic=single, partition="0") == 0
-    assert value("kafka_server_brokertopicmetrics_messagesin_total", topic=single) == 10
-    assert value("kafka_server_brokertopicmetrics_bytesin_total", topic=single) > 0
-    lag = value("kafka_consumergroup_lag", group="measured", topic=single, partition="0")
-    assert lag == 6
-    assert value("tidelog_cache_hits_total") >= 0
 
 
 def test_health(http: httpx.Client) -> None:
