@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote
@@ -47,6 +48,7 @@ def build_app(context: RestContext) -> FastAPI:
         description="A Kafka-style, log-structured message broker.",
         openapi_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(_known_parameters), Depends(_no_half_characters)],
     )
     for module in (topics, retention, groups, members, operating):
@@ -65,6 +67,7 @@ def build_app(context: RestContext) -> FastAPI:
     _answer_errors(app)
     plain_openapi = app.openapi
 
+    @cache
     def openapi() -> dict[str, Any]:
         return complete(plain_openapi())
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from tidelog.api.rest.parameters import is_integer
 
@@ -154,6 +155,9 @@ class NextSegment(BaseModel):
     after_bytes: int | None
 
 
+CompactionReason = TypeAliasType("CompactionReason", Literal["dirty_ratio", "max_lag"])
+
+
 class PartitionCompaction(BaseModel):
     """What compaction has been over, what waits for it, and whether that is enough for a pass."""
 
@@ -161,7 +165,7 @@ class PartitionCompaction(BaseModel):
     clean_bytes: int
     dirty_bytes: int
     dirty_ratio: float
-    due: Literal["dirty_ratio", "max_lag"] | None
+    due: CompactionReason | None
 
 
 class PartitionRetention(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -95,7 +96,7 @@ def _produce() -> dict[str, Any]:
     return {
         "tags": ["records"],
         "summary": "Produce records",
-        "operationId": "produce",
+        "operationId": "produce_records",
         "parameters": [
             _TOPIC,
             _choice("acks", "what the answer promises", "all", "-1", "1", "0"),
@@ -139,7 +140,7 @@ def _fetch() -> dict[str, Any]:
     return {
         "tags": ["records"],
         "summary": "Fetch records of a partition",
-        "operationId": "fetch",
+        "operationId": "fetch_records",
         "parameters": [
             _TOPIC,
             _PARTITION,
@@ -162,7 +163,7 @@ def _replay() -> dict[str, Any]:
     return {
         "tags": ["records"],
         "summary": "Read all partitions, merged by timestamp",
-        "operationId": "replay",
+        "operationId": "replay_records",
         "parameters": [
             _TOPIC,
             _parameter("cursor", text, "go on after an earlier answer"),
@@ -188,7 +189,7 @@ def _page() -> dict[str, Any]:
     return {
         "tags": ["records"],
         "summary": "A range that never changes",
-        "operationId": "page",
+        "operationId": "read_page",
         "parameters": [
             _TOPIC,
             _parameter("topic_id", {"type": "string", "format": "uuid"}, "its id", "path"),
@@ -225,7 +226,7 @@ def _metrics() -> dict[str, Any]:
     return {
         "tags": ["operating"],
         "summary": "Prometheus metrics",
-        "operationId": "metrics",
+        "operationId": "show_metrics",
         "responses": {"200": {"description": "The page", "content": page}, **_errors()},
     }
 
@@ -235,17 +236,29 @@ def complete(generated: dict[str, Any]) -> dict[str, Any]:
     paths = generated["paths"]
     records = "/v1/topics/{topic}/records"
     partition = "/v1/topics/{topic}/partitions/{partition}/records"
-    if records not in paths:
-        paths[records] = {"post": _produce(), "get": _replay()}
-        paths[partition]["get"] = _fetch()
-        pages = "/v1/topics/{topic}/{topic_id}/partitions/{partition}/pages/{page}"
-        paths[pages] = {"get": _page()}
-        paths["/health/live"] = {"get": _health("live", "The process answers", "200")}
-        ready = _health("ready", "Whether everything is served, and what is not", "200", "503")
-        paths["/health/ready"] = {"get": ready}
-        paths["/metrics"] = {"get": _metrics()}
-        generated["components"]["schemas"].update(SCHEMAS)
-    return generated
+    paths[records] = {"post": _produce(), "get": _replay()}
+    paths[partition]["get"] = _fetch()
+    pages = "/v1/topics/{topic}/{topic_id}/partitions/{partition}/pages/{page}"
+    paths[pages] = {"get": _page()}
+    paths["/health/live"] = {"get": _health("show_liveness", "The process answers", "200")}
+    ready = "Whether everything is served, and what is not"
+    paths["/health/ready"] = {"get": _health("show_readiness", ready, "200", "503")}
+    paths["/metrics"] = {"get": _metrics()}
+    return _readable(generated)
+
+
+def _readable(generated: dict[str, Any]) -> dict[str, Any]:
+    """With schemas of one more name: what is TopicOut here is a Topic to a generated client."""
+    schemas = generated["components"]["schemas"]
+    longer = "|".join(name for name in schemas if name.endswith("Out"))
+    text = re.sub(rf'"(#/components/schemas/)?({longer})"', _without_ending, json.dumps(generated))
+    readable: dict[str, Any] = json.loads(text)
+    readable["components"]["schemas"].update(SCHEMAS)
+    return readable
+
+
+def _without_ending(found: re.Match[str]) -> str:
+    return found[0].removesuffix('Out"') + '"'
 
 
 def allowed_methods(description: dict[str, Any], path: str) -> list[str]:

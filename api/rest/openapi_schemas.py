@@ -10,32 +10,31 @@ _ANY: dict[str, Any] = {}
 
 _HEADERS_IN = {
     "anyOf": [
-        {"type": "object", "additionalProperties": {"type": "string"}},
-        {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "description": "either name or name_base64, and at most one of the values",
-                "additionalProperties": False,
-                "properties": {
-                    "name": _NULLABLE_TEXT,
-                    "name_base64": {**_NULLABLE_TEXT, "contentEncoding": "base64"},
-                    "value": _NULLABLE_TEXT,
-                    "value_base64": {"type": "string", "contentEncoding": "base64"},
-                },
-            },
-        },
+        {"$ref": "#/components/schemas/RecordHeaders"},
+        {"type": "array", "items": {"$ref": "#/components/schemas/RecordHeader"}},
         {"type": "null"},
     ]
 }
 
 _SKIPPED = {
     "type": "array",
-    "items": {"$ref": "#/components/schemas/UnreadableBatchOut"},
+    "items": {"$ref": "#/components/schemas/UnreadableBatch"},
     "description": "what was passed, because on_corrupt is skip; left out where there is nothing",
 }
 
 SCHEMAS: dict[str, Any] = {
+    "RecordHeaders": {"type": "object", "additionalProperties": {"type": "string"}},
+    "RecordHeader": {
+        "type": "object",
+        "description": "either name or name_base64, and at most one of the values",
+        "additionalProperties": False,
+        "properties": {
+            "name": _NULLABLE_TEXT,
+            "name_base64": {**_NULLABLE_TEXT, "contentEncoding": "base64"},
+            "value": _NULLABLE_TEXT,
+            "value_base64": {"type": "string", "contentEncoding": "base64"},
+        },
+    },
     "ProduceRecord": {
         "type": "object",
         "description": "At most one of value, value_text, value_base64 (none: a tombstone); "
@@ -146,16 +145,17 @@ SCHEMAS: dict[str, Any] = {
             "broken": {
                 "type": "array",
                 "description": "what is not served; without a partition, all of it",
-                "items": {
-                    "type": "object",
-                    "required": ["topic", "partition", "reason"],
-                    "properties": {
-                        "topic": _NULLABLE_TEXT,
-                        "partition": {"type": ["integer", "null"]},
-                        "reason": {"type": "string"},
-                    },
-                },
+                "items": {"$ref": "#/components/schemas/Broken"},
             },
+        },
+    },
+    "Broken": {
+        "type": "object",
+        "required": ["topic", "partition", "reason"],
+        "properties": {
+            "topic": _NULLABLE_TEXT,
+            "partition": {"type": ["integer", "null"]},
+            "reason": {"type": "string"},
         },
     },
     "PageReply": {
