@@ -7,13 +7,18 @@ is no part of the first line; UTF-16 and UTF-32, which begin with another, are r
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+import io
+import select
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from tidelog.api.cli.client import CommandFailed
 
 LINE_BYTES_MAX = 32 * 1024 * 1024
 """Of a line, or of a field of CSV that goes over many lines: what is held in memory at once."""
+_PIECE_BYTES = 64 * 1024
+_PAUSE_MS = 10
+"""An input that brings nothing for so long pauses."""
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -39,14 +44,29 @@ class Line(NamedTuple):
     content: bytes
 
 
-def lines_of(source: BinaryIO) -> Iterator[Line]:
-    """The lines of a stream, as they come. Raises BadLine."""
+def lines_of(
+    source: io.BufferedIOBase, before_waiting: Callable[[], None] = lambda: None
+) -> Iterator[Line]:
+    """The lines of a stream, as they come; it calls ``before_waiting`` where the stream pauses.
+
+    Raises BadLine, and what ``before_waiting`` raises.
+    """
     number = 1
-    line = _without_mark(_read(source, number))
-    while line:
-        yield Line(number, line)
-        number += 1
-        line = _read(source, number)
+    parts: list[bytes] = []
+    try:
+        for piece in _pieces(source, before_waiting):
+            first, *others = piece.split(b"\n")
+            parts.append(first)
+            for rest in others:
+                yield _line(number, b"".join(parts) + b"\n")
+                number += 1
+                parts = [rest]
+            if len(parts) > 1 and sum(map(len, parts)) > LINE_BYTES_MAX:
+                break
+    except OSError as error:
+        raise BadLine(number, f"cannot be read: {error.strerror}") from error
+    if any(parts):
+        yield _line(number, b"".join(parts))
 
 
 def text_of(line: Line) -> str:
@@ -57,14 +77,29 @@ def text_of(line: Line) -> str:
         raise BadLine(line.number, f"is not UTF-8 at byte {error.start + 1}") from error
 
 
-def _read(source: BinaryIO, number: int) -> bytes:
+def _pieces(source: io.BufferedIOBase, before_waiting: Callable[[], None]) -> Iterator[bytes]:
+    """Raises OSError."""
+    poll = select.poll()
+    # What is in memory has no descriptor, and never waits.
+    waits = True
     try:
-        line = source.readline(LINE_BYTES_MAX + 1)
-    except OSError as error:
-        raise BadLine(number, f"cannot be read: {error.strerror}") from error
-    if len(line) > LINE_BYTES_MAX and not line.endswith(b"\n"):
+        poll.register(source.fileno(), select.POLLIN)
+    except io.UnsupportedOperation:
+        waits = False
+    while True:
+        if waits and not poll.poll(_PAUSE_MS):
+            before_waiting()
+        piece = source.read1(_PIECE_BYTES)
+        if not piece:
+            return
+        yield piece
+
+
+def _line(number: int, content: bytes) -> Line:
+    """Raises BadLine."""
+    if len(content) - content.endswith(b"\n") > LINE_BYTES_MAX:
         raise BadLine(number, f"is longer than {LINE_BYTES_MAX} bytes")
-    return line
+    return Line(number, _without_mark(content) if number == 1 else content)
 
 
 def _without_mark(line: bytes) -> bytes:

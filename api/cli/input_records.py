@@ -1,4 +1,4 @@
-"""Lines become records: as they are, or as JSON. No JSON is ever read and written again.
+"""Lines of JSON become records. No JSON is ever read and written again.
 
 A record is held as the members of the JSON object that the HTTP API takes, so that a value goes
 out with the bytes that it came with.
@@ -7,10 +7,11 @@ out with the bytes that it came with.
 from __future__ import annotations
 
 import binascii
+import io
 import json
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -73,14 +74,19 @@ class Common(NamedTuple):
 
     key: bytes | None = None
     headers: dict[str, str] | None = None
+    partition: int | None = None
 
-    def members(self, *, key: bool = True, headers: bool = True) -> list[bytes]:
-        """As members of a record, the key and the headers where they are wanted."""
+    def members(
+        self, *, key: bool = True, headers: bool = True, partition: bool = True
+    ) -> list[bytes]:
+        """As members of a record, each where it is wanted."""
         members = []
         if key and self.key is not None:
             members.append(bytes_member("key", self.key))
         if headers and self.headers:
             members.append(b'"headers":' + msgspec.json.encode(self.headers))
+        if partition and self.partition is not None:
+            members.append(b'"partition":%d' % self.partition)
         return members
 
 
@@ -93,7 +99,7 @@ def bytes_member(name: str, content: bytes) -> bytes:
         return b'"%b_base64":"%b"' % (name.encode(), encoded)
 
 
-def whole_input(source: BinaryIO, common: Common) -> Iterator[InputRecord]:
+def whole_input(source: io.BufferedIOBase, common: Common) -> Iterator[InputRecord]:
     """One record whose value is all there is. Raises BadLine."""
     try:
         content = source.read(LINE_BYTES_MAX + 1)
@@ -102,13 +108,6 @@ def whole_input(source: BinaryIO, common: Common) -> Iterator[InputRecord]:
     if len(content) > LINE_BYTES_MAX:
         raise BadLine(1, f"begins a value longer than {LINE_BYTES_MAX} bytes")
     yield InputRecord(1, [bytes_member("value", content), *common.members()])
-
-
-def line_records(lines: Iterable[Line], common: Common) -> Iterator[InputRecord]:
-    """Each line is a value, whatever bytes it has."""
-    more = common.members()
-    for number, content in lines:
-        yield InputRecord(number, [bytes_member("value", content.removesuffix(b"\n")), *more])
 
 
 def json_records(
@@ -165,8 +164,12 @@ def _record(number: int, text: bytes, common: Common) -> list[bytes]:
     names = (*_KEYS, *_VALUES, "headers", *places)
     given = [(name, raw) for name in names if (raw := getattr(record, name)) is not _ABSENT]
     members = [b'"%b":%b' % (name.encode(), raw) for name, raw in given]
-    has_key = any(name in _KEYS for name, _ in given)
-    return members + common.members(key=not has_key, headers=record.headers is _ABSENT)
+    names_given = {name for name, _ in given}
+    return members + common.members(
+        key=names_given.isdisjoint(_KEYS),
+        headers="headers" not in names_given,
+        partition="partition" not in names_given,
+    )
 
 
 def _value(number: int, text: bytes) -> bytes:

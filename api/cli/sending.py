@@ -6,6 +6,7 @@ that all before the record which is to blame is written, and its line can be nam
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from tidelog.api.cli.progress import Progress
 
 _BATCH_RECORDS = 1000
 _BATCH_BYTES = 512 * 1024
+_BATCH_S = 0.1
+"""So long a record is held back at most where records come without a pause, but slowly."""
 _ABOUT_RECORDS = (400, 413, 422)
 """The statuses of answers that a record is to blame for."""
 
@@ -44,10 +47,14 @@ class _Batch(NamedTuple):
 class Sending:
     """One command's records on their way to a topic."""
 
-    def __init__(self, client: Client, topic: str, acks: str) -> None:
+    def __init__(self, client: Client, topic: str, acks: str, progress: Progress) -> None:
         self._client = client
         self._path = path_of("topics", topic, "records")
         self._query = {"acks": acks}
+        self._progress = progress
+        self._batch = _Batch([], [])
+        self._batch_bytes = 0
+        self._begun_s = 0.0
         self.written = 0
         """Records that the broker has taken."""
         self.unknown: Sequence[int] = ()
@@ -55,10 +62,40 @@ class Sending:
 
     def send(self, records: Iterable[InputRecord]) -> None:
         """Send all. Raises BadLine after what comes before it is sent, CommandFailed."""
-        with Progress() as progress:
-            for batch in _batches(records):
-                self._send(batch)
-                progress.advance(len(batch.lines))
+        with self._progress:
+            try:
+                for record in records:
+                    self._add(record)
+            except BadLine:
+                self._flush()
+                raise
+            self._flush()
+
+    def pause(self) -> None:
+        """Nothing comes for now: what is held back is sent. Raises BadLine, CommandFailed."""
+        self._flush()
+        self._progress.pause()
+
+    def _add(self, record: InputRecord) -> None:
+        now_s = time.monotonic()
+        if not self._batch.lines:
+            self._begun_s = now_s
+        body = b"{" + b",".join(record.members) + b"}"
+        self._batch.lines.append(record.line)
+        self._batch.bodies.append(body)
+        self._batch_bytes += len(body)
+        if (
+            len(self._batch.lines) == _BATCH_RECORDS
+            or self._batch_bytes >= _BATCH_BYTES
+            or now_s - self._begun_s >= _BATCH_S
+        ):
+            self._flush()
+
+    def _flush(self) -> None:
+        batch, self._batch, self._batch_bytes = self._batch, _Batch([], []), 0
+        if batch.lines:
+            self._send(batch)
+            self._progress.advance(len(batch.lines))
 
     def _send(self, batch: _Batch) -> None:
         try:
@@ -105,25 +142,3 @@ def _reason(error: Refused) -> str:
         return str(error.details["records"][0]["reason"])
     except (KeyError, IndexError, TypeError):
         return str(error)
-
-
-def _batches(records: Iterable[InputRecord]) -> Iterator[_Batch]:
-    """Raises BadLine, once what comes before it is handed out."""
-    batch = _Batch([], [])
-    size = 0
-    bad = None
-    try:
-        for line, members in records:
-            body = b"{" + b",".join(members) + b"}"
-            batch.lines.append(line)
-            batch.bodies.append(body)
-            size += len(body)
-            if len(batch.lines) == _BATCH_RECORDS or size >= _BATCH_BYTES:
-                yield batch
-                batch, size = _Batch([], []), 0
-    except BadLine as error:
-        bad = error
-    if batch.lines:
-        yield batch
-    if bad is not None:
-        raise bad

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import termios
@@ -66,6 +67,11 @@ class Terminal:
         while wanted not in self.seen:
             self.seen += os.read(self._ours, 65536)
         return self.seen
+
+    def read_what_is_there(self) -> None:
+        """Without waiting."""
+        while select.select((self._ours,), (), (), 0)[0]:
+            self.seen += os.read(self._ours, 65536)
 
     def end(self) -> int:
         """Wait for the program's end; its status."""

@@ -19,10 +19,11 @@ class WrittenTopics:
         self._http = broker.client()
         self._url = broker.url
 
-    def new(self) -> str:
+    def new(self, partitions: int = 1) -> str:
         """The name of one more topic."""
         name = f"bytes-{next(_numbers)}"
-        self._http.post("/v1/topics", json={"name": name, "partitions": 1}).raise_for_status()
+        body = {"name": name, "partitions": partitions}
+        self._http.post("/v1/topics", json=body).raise_for_status()
         return name
 
     def write(self, topic: str, records: list[dict[str, Any]]) -> None:
@@ -41,6 +42,15 @@ class WrittenTopics:
         """How many records there are."""
         answer = self._http.get(f"/v1/topics/{topic}/offsets").json()
         return int(answer["offsets"][0]["offset"])
+
+    def pairs(self, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+        """All keys and values."""
+        keys: list[bytes | None] = []
+        for one in self.records(topic):
+            encoded = one.get("key_base64")
+            text = None if one.get("key") is None else one["key"].encode()
+            keys.append(text if encoded is None else base64.b64decode(encoded))
+        return list(zip(keys, self.values(topic), strict=True))
 
     def values(self, topic: str) -> list[bytes | None]:
         """All, as they are stored."""
