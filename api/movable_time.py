@@ -25,7 +25,7 @@ from tidelog.broker.clock import Clock
 _EARLY_S = 0.001
 """The event loop's own timers are as exact as this."""
 Arguments = TypeVarTuple("Arguments")
-_log = logging.getLogger("tidelog")
+_log = logging.getLogger("tidelog.broker")
 
 
 class MovableClock(Clock):

@@ -72,7 +72,8 @@ class Broker:
         """Takes the data directory. Raises DirectoryInUse, DirectoryUnreadable, DiskFull."""
         self.data_dir = data_dir
         self.settings = settings
-        self.running_settings = RunningSettings(self)
+        self._changing = asyncio.Lock()
+        self.running_settings = RunningSettings(self, self._changing)
         self.clock = clock or Clock()
         self.closing = False
         self.started_ms = self.clock.monotonic_ms()
@@ -100,7 +101,6 @@ class Broker:
         self._by_id: dict[uuid.UUID, Topic] = {}
         self.topics_version = 0
         """Rises whenever a topic comes, goes or gets partitions."""
-        self._changing = asyncio.Lock()
         self._deletions = Deletions(self.store)
         self.opening = Opening(self.store)
         self._producer_ids: range = range(0)
@@ -130,6 +130,12 @@ class Broker:
         A log that cannot be opened is offline. Raises CatalogUnreadable, DirectoryUnreadable,
         DiskFailed, DiskFull, Interrupted; the directory is released then.
         """
+        async with self._changing:
+            await self._start()
+        self.housekeeping.start()
+        self.compaction.start()
+
+    async def _start(self) -> None:
         try:
             await self.store.in_thread(self.store.directory.begin)
             self._catalog = await Catalog.open(self.data_dir, self.store.directory.disk)
@@ -156,8 +162,6 @@ class Broker:
         for topic in topics:
             self._add(topic)
         self.recovering = False
-        self.housekeeping.start()
-        self.compaction.start()
         self.traffic.start()
 
     async def abandon(self) -> None:

@@ -368,4 +368,6 @@ class BrokerSettings(Mapping[str, Any]):
                 raise InvalidSetting(name, value, "it cannot be changed while the broker runs")
             present[name] = value.strip()
         own, shared = (self.changed.own, present) if for_all else (present, self.changed.for_all)
+        # Values that another stands above now have to be right too: it may be reset.
+        BrokerSettings(self.given, self.sources, Changed({}, shared))
         return BrokerSettings(self.given, self.sources, Changed(own, shared))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from tidelog.broker.broker_settings import BrokerSettings
+from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettings
 from tidelog.broker.settings import Setting, Value, find
 
 Source = Literal["own", "broker", "default"]
@@ -87,10 +87,13 @@ class LayeredSettings(Mapping[str, Any]):
         found: list[tuple[str, str, str]] = [
             place for name, _ in setting.broker_synonyms for place in self._broker.places(name)
         ]
-        told_as = setting.told_as
-        if len(setting.broker_synonyms) == 1:
-            # Of several none has the default: in Kafka the strongest is not set.
-            told_as = setting.broker_synonyms[0][0]
+        if len(setting.broker_synonyms) > 1:
+            # The default is the weakest's; in Kafka the strongest, which counts, has none.
+            weakest = setting.broker_synonyms[-1][0]
+            if found:
+                found.append((weakest, BROKER_SETTINGS[weakest].default or "", "default"))
+            return tuple(found)
+        told_as = setting.broker_synonyms[0][0] if setting.broker_synonyms else setting.told_as
         if told_as is not None:
             found.append((told_as, setting.default or "", "default"))
         return tuple(found)

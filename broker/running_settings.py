@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.changing_settings import CHANGEABLE, UNCHANGED, Changed
-from tidelog.broker.errors import InvalidSetting
+from tidelog.broker.errors import InvalidSetting, ShuttingDown
 from tidelog.broker.topic_settings import TopicSettings
 
 if TYPE_CHECKING:
@@ -23,11 +23,14 @@ _log = logging.getLogger("tidelog.settings")
 
 
 class RunningSettings:
-    """``listeners`` are called after a change, when ``broker.settings`` has it."""
+    """``listeners`` are called after a change, when ``broker.settings`` has it.
 
-    def __init__(self, broker: Broker) -> None:
+    ``changing`` is held while topics come, change and go.
+    """
+
+    def __init__(self, broker: Broker, changing: asyncio.Lock) -> None:
         self._broker = broker
-        self._changing = asyncio.Lock()
+        self._changing = changing
         self.listeners: list[Callable[[], None]] = []
 
     def load(self) -> list[str]:
@@ -44,7 +47,7 @@ class RunningSettings:
             except InvalidSetting as error:
                 left_out.append(f"a setting that was changed while running does not count: {error}")
                 changed = _without(changed, error.name)
-        self._use(settings)
+        self._use(settings, {})
         return left_out
 
     async def alter(
@@ -59,14 +62,15 @@ class RunningSettings:
         Durable when this returns. Raises InvalidSetting, DiskFull, CatalogUnreadable.
         """
         async with self._changing:
+            self._check_open()
             settings = self._broker.settings.with_changes(changes, for_all=for_all)
-            self._check_topics(settings)
+            topics = self._topics_with(settings)
             if validate_only or settings.changed == self._broker.settings.changed:
                 return
             scopes = settings.changed._asdict().items()
             kept = {scope: dict(texts) for scope, texts in scopes if texts}
             await self._broker.catalog.set_broker_settings(kept)
-            self._use(settings)
+            self._use(settings, topics)
 
     async def reread(self, given: BrokerSettings) -> list[str]:
         """Take what the process would be started with now; names of what needs a restart for it.
@@ -74,38 +78,43 @@ class RunningSettings:
         Raises InvalidSetting.
         """
         async with self._changing:
+            self._check_open()
             present = self._broker.settings
             settings = present.with_given(given)
-            self._check_topics(settings)
-            self._use(settings)
+            self._use(settings, self._topics_with(settings))
         return sorted(
             name
             for name in {*present.given, *given.given} - CHANGEABLE
             if present.given.get(name) != given.given.get(name)
         )
 
-    def _check_topics(self, settings: BrokerSettings) -> None:
+    def _check_open(self) -> None:
+        if self._broker.closing:
+            raise ShuttingDown
+
+    def _topics_with(self, settings: BrokerSettings) -> dict[str, TopicSettings]:
         """Raises InvalidSetting for what contradicts itself or a topic's own settings."""
         TopicSettings({}, settings)
+        found = {}
         for topic in self._broker.topics():
             try:
-                TopicSettings(topic.settings.overrides, settings)
+                found[topic.name] = TopicSettings(topic.settings.overrides, settings)
             except InvalidSetting as error:
                 reason = f"{error.reason} (topic {topic.name})"
                 raise InvalidSetting(error.name, error.value, reason) from error
+        return found
 
-    def _use(self, settings: BrokerSettings) -> None:
+    def _use(self, settings: BrokerSettings, topics: Mapping[str, TopicSettings]) -> None:
         before, self._broker.settings = self._broker.settings, settings
         changes = [name for name in CHANGEABLE if before.text(name) != settings.text(name)]
         for name in sorted(changes):
             value, old = settings.text(name), before.text(name)
             _log.info("%s is %s, it was %s", name, value, old, extra={"setting": name})
-        if not changes:
-            return
+        for topic in self._broker.topics():
+            if topic.name in topics:
+                topic.use_settings(topics[topic.name])
         if "cache.bytes" in changes:
             self._broker.cache.budget_bytes = settings["cache.bytes"]
-        for topic in self._broker.topics():
-            topic.use_settings(TopicSettings(topic.settings.overrides, settings))
         for listener in self.listeners:
             listener()
 

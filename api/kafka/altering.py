@@ -1,20 +1,52 @@
-"""What AlterConfigs and IncrementalAlterConfigs share: settings of topics and groups change."""
+"""What AlterConfigs and IncrementalAlterConfigs share: settings of topics, groups, brokers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from tidelog.api.kafka.config_fields import BROKER_RESOURCE, GROUP_RESOURCE, misused_resources
+from tidelog.api.kafka.config_fields import (
+    BROKER_RESOURCE,
+    GROUP_RESOURCE,
+    SET_FOR_ALL,
+    misused_resources,
+)
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.broker.broker_settings import BROKER_SETTINGS
+from tidelog.broker.errors import InvalidSetting
 from tidelog.broker.layered_settings import LayeredSettings
+from tidelog.broker.settings import Setting
 from tidelog.broker.topic_name import check_topic_name
 
 Changes = dict[str, str | None]
-ChangesOf = Callable[[LayeredSettings, Any], Changes]
 _INVALID_REQUEST = 42
+
+
+class Present(NamedTuple):
+    """Settings as they are: which there may be, which are set here, and the lists to change."""
+
+    table: Mapping[str, Setting]
+    overrides: Mapping[str, str]
+    lists: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, settings: LayeredSettings) -> Present:
+        return cls(settings.table, settings.overrides, settings)
+
+    @classmethod
+    def of_broker(cls, overrides: Mapping[str, str]) -> Present:
+        """Lists that are not set here are their defaults, whatever was set elsewhere."""
+        lists = {
+            name: setting.parse(overrides.get(name, setting.default or ""))
+            for name, setting in BROKER_SETTINGS.items()
+            if setting.kind == "list"
+        }
+        return cls(BROKER_SETTINGS, overrides, lists)
+
+
+ChangesOf = Callable[[Present, Any], Changes]
 
 
 async def alter(call: Call, request: Any, changes_of: ChangesOf) -> Values:
@@ -45,23 +77,37 @@ async def _alter(
     call: Call, resource: Any, changes_of: ChangesOf, validate_only: bool
 ) -> tuple[int, str | None]:
     name = resource.resource_name
-    if resource.resource_type == BROKER_RESOURCE:
-        return _reset(call, name)
     try:
+        if resource.resource_type == BROKER_RESOURCE:
+            return await _alter_broker(call, resource, changes_of, validate_only)
         if resource.resource_type == GROUP_RESOURCE:
-            changes = changes_of(call.coordinator.settings_of(name), resource)
+            present = Present.of(call.coordinator.settings_of(name))
+            changes = changes_of(present, resource)
             await call.coordinator.alter_settings(name, changes, validate_only=validate_only)
         else:
             check_topic_name(name)
-            changes = changes_of(call.broker.topic_to_change(name).settings, resource)
+            present = Present.of(call.broker.topic_to_change(name).settings)
+            changes = changes_of(present, resource)
             await call.broker.alter_topic(name, changes, validate_only=validate_only)
     except Exception as error:
         return code_of(error), str(error)
     return 0, None
 
 
-def _reset(call: Call, broker: str) -> tuple[int, str | None]:
-    """Nothing of a broker was set while it ran; the empty name means all brokers."""
-    if broker in ("", str(call.broker.node_id)):
-        return 0, None
-    return _INVALID_REQUEST, f"this is broker {call.broker.node_id}, not {broker!r}"
+async def _alter_broker(
+    call: Call, resource: Any, changes_of: ChangesOf, validate_only: bool
+) -> tuple[int, str | None]:
+    """The empty name means all brokers. Apache Kafka calls values of brokers invalid otherwise."""
+    name, broker = resource.resource_name, call.broker
+    if name not in ("", str(broker.node_id)):
+        return _INVALID_REQUEST, f"this is broker {broker.node_id}, not {name!r}"
+    changed = broker.settings.changed
+    overrides = changed.own if name else changed.for_all
+    changes = changes_of(Present.of_broker(overrides), resource)
+    if not name:
+        changes = {one: text for one, text in changes.items() if (one, text) not in SET_FOR_ALL}
+    try:
+        await broker.running_settings.alter(changes, for_all=not name, validate_only=validate_only)
+    except InvalidSetting as error:
+        return _INVALID_REQUEST, str(error)
+    return 0, None

@@ -7,16 +7,18 @@ from typing import Any
 
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettingValue
+from tidelog.broker.changing_settings import CHANGEABLE, Place
 from tidelog.broker.layered_settings import SettingValue
 from tidelog.broker.settings import Setting
 
 TOPIC_RESOURCE, BROKER_RESOURCE, GROUP_RESOURCE = 2, 4, 32
 DELETE_OPERATION = 1
-_CHANGEABLE = (TOPIC_RESOURCE, GROUP_RESOURCE)
+_NAMED = (TOPIC_RESOURCE, GROUP_RESOURCE)
+_ALTERED = (*_NAMED, BROKER_RESOURCE)
 TOPIC, DYNAMIC_BROKER, _ALL_BROKERS, STATIC_BROKER, DEFAULT, GROUP = 1, 2, 3, 4, 5, 8
-_OF_ALL_BROKERS = ("min.insync.replicas",)
-"""With eligible leader replicas Apache Kafka keeps a value of these for the whole cluster."""
-_SOURCES = {"broker": STATIC_BROKER, "default": DEFAULT, "dynamic": DYNAMIC_BROKER}
+SET_FOR_ALL = (("min.insync.replicas", "1"),)
+"""With eligible leader replicas Apache Kafka has these set for the whole cluster."""
+_SOURCES = {"default": DEFAULT, "dynamic": DYNAMIC_BROKER, "dynamic_default": _ALL_BROKERS}
 _TYPES = {"boolean": 1, "string": 2, "int": 3, "long": 5, "double": 6, "list": 7}
 
 
@@ -48,32 +50,34 @@ def config_fields(value: SettingValue, own: int = TOPIC) -> dict[str, Any]:
         {"name": name, "value": text, "source": number(source)}
         for name, text, source in value.synonyms
     ]
-    fields = _fields(value.setting, value.value, number(value.source), read_only=False)
+    # Where the broker has it from is told by the first of all places.
+    source = value.synonyms[0][2] if value.source == "broker" else value.source
+    fields = _fields(value.setting, value.value, number(source), read_only=False)
     return _with_cluster({**fields, "synonyms": synonyms})
 
 
 def _with_cluster(fields: dict[str, Any]) -> dict[str, Any]:
     """A setting that has a value for all brokers tells it, above the default."""
-    if fields["name"] not in _OF_ALL_BROKERS:
+    if fields["name"] not in dict(SET_FOR_ALL):
         return fields
     *above, default = fields["synonyms"]
     synonyms = [*above, {**default, "source": _ALL_BROKERS}, default]
     return {**fields, "config_source": synonyms[0]["source"], "synonyms": synonyms}
 
 
-def cluster_configs() -> list[dict[str, Any]]:
+def cluster_configs(call: Call) -> list[dict[str, Any]]:
     """What is set for all brokers while they run."""
     configs = []
-    for name in _OF_ALL_BROKERS:
-        setting = BROKER_SETTINGS[name]
-        synonym = {"name": name, "value": setting.default, "source": _ALL_BROKERS}
-        fields = _fields(setting, setting.default, _ALL_BROKERS, read_only=True)
+    for name, text in {**dict(SET_FOR_ALL), **call.broker.settings.changed.for_all}.items():
+        synonym = {"name": name, "value": text, "source": _ALL_BROKERS}
+        read_only = name not in CHANGEABLE
+        fields = _fields(BROKER_SETTINGS[name], text, _ALL_BROKERS, read_only=read_only)
         configs.append({**fields, "synonyms": [synonym]})
     return configs
 
 
 def broker_configs(call: Call) -> list[dict[str, Any]]:
-    """Every setting of the broker; none of them can be changed while it runs."""
+    """Every setting of the broker."""
     local, advertised = call.peer.local, call.peer.advertised
     in_use = {
         "node.id": str(call.broker.node_id),
@@ -87,16 +91,17 @@ def broker_configs(call: Call) -> list[dict[str, Any]]:
 
 def _broker_config(one: BrokerSettingValue, in_use: str | None) -> dict[str, Any]:
     """``in_use`` is the value of a setting that only the running process knows."""
-    value, source = one.value, source_number(one.source)
+    value, source, places = one.value, one.source, one.places
     if in_use is not None:
-        value, source = in_use, STATIC_BROKER
-    synonyms = []
-    if value is not None:
-        synonyms.append({"name": one.name, "value": value, "source": source})
-    default = BROKER_SETTINGS[one.name].default
-    if source != DEFAULT and default is not None:
-        synonyms.append({"name": one.name, "value": default, "source": DEFAULT})
-    fields = _fields(one.setting, value, source, read_only=True)
+        value, source = in_use, "in use"
+        defaults = (place for place in places if place.source == "default")
+        places = (Place(one.name, in_use, source), *defaults)
+    synonyms = [
+        {"name": name, "value": text, "source": source_number(where)}
+        for name, text, where in places
+    ]
+    read_only = one.name not in CHANGEABLE
+    fields = _fields(one.setting, value, source_number(source), read_only=read_only)
     return _with_cluster({**fields, "synonyms": synonyms})
 
 
@@ -109,9 +114,9 @@ def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
         reason = None
         if counts[key] > 1:
             reason = "the resource stands twice in the request"
-        elif one.resource_type not in _CHANGEABLE and not _resets_broker(one):
-            reason = "only settings of topics and groups can be changed while the broker runs"
-        elif one.resource_type in _CHANGEABLE and not one.resource_name:
+        elif one.resource_type not in _ALTERED:
+            reason = f"nothing can be changed of resources of type {one.resource_type}"
+        elif one.resource_type in _NAMED and not one.resource_name:
             reason = "a topic or group has a name"
         elif len({config.name for config in one.configs}) < len(one.configs):
             reason = "a setting stands twice in the request"
@@ -120,12 +125,6 @@ def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
         if reason is not None:
             found[key] = reason
     return found
-
-
-def _resets_broker(resource: Any) -> bool:
-    """Whether all that is wanted is true already: no setting of the broker was changed."""
-    operations = {getattr(config, "config_operation", None) for config in resource.configs}
-    return resource.resource_type == BROKER_RESOURCE and operations == {DELETE_OPERATION}
 
 
 def _lacks_value(config: Any) -> bool:

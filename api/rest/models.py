@@ -240,6 +240,30 @@ class AlterCache(In):
     ttl_ms: int | None = Field(default=None, ge=0, le=2**62, description="0 for none")
 
 
+class AlterBrokerSettings(In):
+    settings: dict[str, str | int | float | bool | None] = Field(
+        description="null resets a setting to what the broker was started with",
+        examples=[{"log.retention.ms": "7d"}],
+    )
+    validate_only: bool = False
+
+
+class BrokerSettingOut(BaseModel):
+    name: str
+    value: str | None = Field(description="null: it is not set")
+    default: str | None
+    source: str = Field(
+        description="default, flag, environment or a file; dynamic where it was set while the "
+        "broker ran, dynamic_default where that was done for all brokers"
+    )
+    changeable: bool = Field(description="it can be changed while the broker runs")
+    documentation: str
+
+
+class BrokerSettingList(BaseModel):
+    settings: list[BrokerSettingOut]
+
+
 class Limits(BaseModel):
     max_body_bytes: int
     max_header_bytes: int

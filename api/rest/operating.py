@@ -12,8 +12,11 @@ from tidelog.api.rest.answers import errors
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.fetch import BYTES_MAX, RECORDS_MAX, WAIT_MS_MAX
 from tidelog.api.rest.models import (
+    AlterBrokerSettings,
     AlterCache,
     BrokerOut,
+    BrokerSettingList,
+    BrokerSettingOut,
     CacheNumbers,
     CacheOut,
     Dropped,
@@ -23,6 +26,10 @@ from tidelog.api.rest.models import (
     WarmCache,
     Warmed,
 )
+from tidelog.api.rest.setting_text import setting_changes
+from tidelog.broker.broker import Broker
+from tidelog.broker.broker_settings import BROKER_SETTINGS
+from tidelog.broker.changing_settings import CHANGEABLE
 from tidelog.broker.partition import Partition
 from tidelog.storage.cache_stats import CacheStats
 
@@ -79,12 +86,40 @@ def routes(context: RestContext) -> APIRouter:
         """Version, uptime, addresses, limits."""
         return _broker(context)
 
+    @router.get("/v1/broker/settings", responses=errors())
+    async def show_broker_settings() -> BrokerSettingList:
+        """Every setting of the broker, its value and where that is from."""
+        return _settings(broker)
+
+    @router.patch("/v1/broker/settings", responses=errors(507))
+    async def alter_broker_settings(body: AlterBrokerSettings) -> BrokerSettingList:
+        """Change settings while the broker runs (null resets one); it keeps them when restarted."""
+        changes = setting_changes(BROKER_SETTINGS, body.settings)
+        await broker.running_settings.alter(changes, validate_only=body.validate_only)
+        return _settings(broker)
+
     @router.post("/v1/producers", status_code=201, responses=errors(507), tags=["records"])
     async def new_producer() -> ProducerOut:
         """An id for a stream of retry-safe batches (`Producer-Id`, `-Epoch`, `-Sequence`)."""
         return ProducerOut(producer_id=await broker.allocate_producer_id(), producer_epoch=0)
 
     return router
+
+
+def _settings(broker: Broker) -> BrokerSettingList:
+    return BrokerSettingList(
+        settings=[
+            BrokerSettingOut(
+                name=one.name,
+                value=one.value,
+                default=one.setting.default,
+                source=one.source,
+                changeable=one.name in CHANGEABLE,
+                documentation=one.setting.documentation,
+            )
+            for one in broker.settings.describe()
+        ]
+    )
 
 
 def _cache(context: RestContext) -> CacheOut:

@@ -23,23 +23,14 @@ from tidelog.api.rest.models import (
 )
 from tidelog.api.rest.offset_spec import time_parameter
 from tidelog.api.rest.paging import Limit, PageToken, page
+from tidelog.api.rest.setting_text import setting_changes, setting_texts
 from tidelog.api.rest.target import path_of
-from tidelog.api.units import in_plain_numbers
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import TopicExists
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_settings import TOPIC_SETTINGS
 from tidelog.broker.traffic import Traffic
-
-SettingIn = str | int | float | bool
-
-
-def setting_text(name: str, value: SettingIn) -> str:
-    """A setting's value as the text that settings are parsed from. Raises InvalidSetting."""
-    if isinstance(value, str) and name in TOPIC_SETTINGS:
-        return in_plain_numbers(TOPIC_SETTINGS[name], value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def routes(context: RestContext) -> APIRouter:
@@ -50,7 +41,7 @@ def routes(context: RestContext) -> APIRouter:
     @router.post("", status_code=201, responses={200: {"model": TopicOut}, **errors(409, 507)})
     async def create_topic(body: CreateTopic, response: Response) -> TopicOut:
         """Create a topic; 200 where it exists and `if_not_exists` allows, or was only checked."""
-        settings = {name: setting_text(name, value) for name, value in body.settings.items()}
+        settings = setting_texts(TOPIC_SETTINGS, body.settings)
         try:
             topic = await broker.create_topic(
                 body.name, body.partitions, settings, validate_only=body.validate_only
@@ -131,10 +122,7 @@ def routes(context: RestContext) -> APIRouter:
 async def _alter(broker: Broker, name: str, body: AlterTopic) -> Topic:
     """Check everything before anything is changed."""
     topic = broker.topic_to_change(name)
-    changes = {
-        setting: None if value is None else setting_text(setting, value)
-        for setting, value in body.settings.items()
-    }
+    changes = setting_changes(TOPIC_SETTINGS, body.settings)
     await broker.alter_topic(name, changes, validate_only=True)
     if body.partitions is not None and body.partitions != len(topic.partitions):
         await broker.add_partitions(name, body.partitions, validate_only=body.validate_only)

@@ -146,7 +146,6 @@ def test_change_some_settings(both: BothBrokers, version: int) -> None:
     for name in ("no-such-topic", "a b"):
         change("retention.ms", _SET, "5", name)
     change("retention.ms", _SET, "77", validate_only=True)
-    change("node.id", _SET, "5", "1", kind=_BROKER)
     for broker in ("1", "", "9", "x"):
         change("leader.replication.throttled.rate", _DELETE, None, broker, kind=_BROKER)
     change("x", _SET, "5", "x", kind=99)
@@ -257,12 +256,89 @@ def test_settings_of_a_group(both: BothBrokers) -> None:
     both.same_soon("list_config_resources", 1, resource_types=[_GROUP])
 
 
-def test_where_read_only_differs(both: BothBrokers) -> None:
-    """None of our broker settings can be changed while it runs, and each says so."""
+_CHANGED_BY_THEM_ALONE = {"listeners", "min.insync.replicas", "unclean.leader.election.enable"}
+"""There is one replica, and addresses are taken at the start."""
+
+
+def test_the_same_settings_of_a_broker_can_be_changed(both: BothBrokers) -> None:
     ours, theirs = map(described, both.ask("describe_configs", 4, **describe_fields(_BROKER, "1")))
-    assert all(config["read_only"] for config in ours.values())
-    assert not theirs["log.retention.ms"]["read_only"]
-    config = {"name": "log.retention.ms", "config_operation": _SET, "value": "500000"}
-    fields = alter_fields("1", [config], _BROKER, validate_only=True)
-    answers = both.ask("incremental_alter_configs", 1, **fields)
-    assert [answer["responses"][0]["error_code"] for answer in answers] == [42, 0]
+    for name in set(ours) & set(theirs) - _CHANGED_BY_THEM_ALONE:
+        assert ours[name]["read_only"] == theirs[name]["read_only"], name
+    assert not any(theirs[name]["read_only"] for name in _CHANGED_BY_THEM_ALONE)
+
+
+class _BrokersSettings:
+    """Changes of settings of both brokers, and how they are described afterwards."""
+
+    def __init__(self, both: BothBrokers) -> None:
+        self._both = both
+        self._topic = both.create_topic(unused_name(), segment_bytes="2000000")
+
+    def change(self, setting: str, operation: int, value: str | None, broker: str = "1") -> None:
+        config = {"name": setting, "config_operation": operation, "value": value}
+        fields = alter_fields(broker, [config], _BROKER)
+        self._both.same("incremental_alter_configs", 1, **fields)
+        self.same_now([setting])
+
+    def replace(self, settings: dict[str, str], broker: str = "1") -> None:
+        pairs = [{"name": name, "value": value} for name, value in settings.items()]
+        self._both.same("alter_configs", 2, **alter_fields(broker, pairs, _BROKER))
+        self.same_now(["log.roll.ms", "log.retention.bytes", "num.partitions"])
+
+    def same_now(self, settings: list[str]) -> None:
+        """Of this broker, of all, and of a topic that takes its own from them."""
+        for kind, name, keys in (
+            (_BROKER, "1", settings),
+            (_BROKER, "", settings),
+            (_TOPIC, self._topic, _FROM_THE_BROKER),
+        ):
+            fields = describe_fields(kind, name, keys, include_synonyms=True)
+            self._both.same_soon("describe_configs", 4, **fields)
+
+
+_FROM_THE_BROKER = ["retention.ms", "segment.bytes", "cleanup.policy", "max.message.bytes"]
+
+
+def test_settings_of_a_broker_change(both: BothBrokers) -> None:
+    """Its own stand above those of all brokers, and these above what it was started with."""
+    settings = _BrokersSettings(both)
+    for broker in ("1", "", "9", "x"):
+        for value in ("400000", "500000", "soon", "", None):
+            settings.change("log.retention.ms", _SET, value, broker)
+    for name, values in {
+        "log.segment.bytes": ("1000000", "2000000"),
+        "max.connections": ("-1", "500"),
+        "message.max.bytes": ("1.5", "900000"),
+        "log.cleanup.policy": ("keep", "compact"),
+        "log.roll.ms": ("0", "90000000"),
+        "log.cleaner.min.cleanable.ratio": ("1.5", "0.25"),
+        "producer.id.expiration.ms": ("0", "70000000"),
+        "num.partitions": ("3",),
+        "node.id": ("5",),
+        "log.retention.hours": ("5",),
+        "group.max.size": ("5",),
+    }.items():
+        for value in values:
+            settings.change(name, _SET, value, "")
+    settings.change("log.cleanup.policy", _SUBTRACT, "compact")
+    settings.change("log.cleanup.policy", _APPEND, "delete")
+    settings.change("log.retention.ms", _APPEND, "5")
+    settings.replace({"log.roll.ms": "80000000", "log.retention.bytes": "9"})
+    settings.replace({"log.roll.ms": "80000000", "num.partitions": "9"})
+    settings.replace({})
+    settings.replace({"min.insync.replicas": "1"}, "")
+    for name in ("log.retention.ms", "num.partitions", "no.such.setting"):
+        settings.change(name, _DELETE, None)
+
+
+def test_where_changes_of_brokers_differ(both: BothBrokers) -> None:
+    """What we do not know is refused, lest a misspelt name be taken for a change."""
+    for name, value, codes in (
+        ("log.retention.mss", "5", [40, 0]),
+        ("log.retention.ms", "-5", [42, 0]),
+        ("min.insync.replicas", "1", [42, 40]),
+    ):
+        config = {"name": name, "config_operation": _SET, "value": value}
+        fields = alter_fields("1", [config], _BROKER, validate_only=True)
+        answers = both.ask("incremental_alter_configs", 1, **fields)
+        assert [answer["responses"][0]["error_code"] for answer in answers] == codes

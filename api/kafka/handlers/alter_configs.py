@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.altering import Changes, alter
+from tidelog.api.kafka.altering import Changes, Present, alter
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
-from tidelog.broker.layered_settings import LayeredSettings
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -15,7 +14,7 @@ async def handle(call: Call, request: Any) -> Values:
     return await alter(call, request, _changes)
 
 
-def _changes(settings: LayeredSettings, resource: Any) -> Changes:
-    changes: Changes = dict.fromkeys(settings.overrides)
+def _changes(present: Present, resource: Any) -> Changes:
+    changes: Changes = dict.fromkeys(present.overrides)
     changes.update({config.name: config.value for config in resource.configs})
     return changes

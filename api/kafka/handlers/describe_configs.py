@@ -54,7 +54,7 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
         configs = []
         if kind == BROKER_RESOURCE:
             # The empty name asks for what was set for all brokers.
-            configs = broker_configs(call) if name else cluster_configs()
+            configs = broker_configs(call) if name else cluster_configs(call)
     elif kind == GROUP_RESOURCE:
         if not name:
             message = "a group has a name"

@@ -1,18 +1,14 @@
-"""IncrementalAlterConfigs, 0-1: set, delete, append to or subtract from settings.
-
-Those of the broker can be deleted, without effect: Apache Kafka's tools clear up behind themselves.
-"""
+"""IncrementalAlterConfigs, 0-1: set, delete, append to or subtract from settings."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.altering import Changes, alter
+from tidelog.api.kafka.altering import Changes, Present, alter
 from tidelog.api.kafka.config_fields import DELETE_OPERATION
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import InvalidSetting
-from tidelog.broker.layered_settings import LayeredSettings
 from tidelog.broker.settings import find
 
 _SET, _APPEND, _SUBTRACT = 0, 2, 3
@@ -23,24 +19,24 @@ async def handle(call: Call, request: Any) -> Values:
     return await alter(call, request, _changes)
 
 
-def _changes(settings: LayeredSettings, resource: Any) -> Changes:
-    return {config.name: _changed(settings, config) for config in resource.configs}
+def _changes(present: Present, resource: Any) -> Changes:
+    return {config.name: _changed(present, config) for config in resource.configs}
 
 
-def _changed(settings: LayeredSettings, config: Any) -> str | None:
+def _changed(present: Present, config: Any) -> str | None:
     """The new text of a setting, None to reset it. Raises InvalidSetting."""
     name, value = config.name, config.value
     if config.config_operation == DELETE_OPERATION:
         return None
-    setting = find(settings.table, name, value)
+    setting = find(present.table, name, value)
     if config.config_operation == _SET:
         return str(value)
     if setting.kind != "list":
         raise InvalidSetting(name, value, "only lists can be appended to or subtracted from")
     given = [part.strip() for part in value.split(",") if part.strip()]
-    present = list(settings[name])
+    before = list(present.lists[name])
     if config.config_operation == _APPEND:
-        return ",".join([*present, *(part for part in given if part not in present)])
+        return ",".join([*before, *(part for part in given if part not in before)])
     if config.config_operation == _SUBTRACT:
-        return ",".join(part for part in present if part not in given)
+        return ",".join(part for part in before if part not in given)
     raise InvalidSetting(name, value, f"operation {config.config_operation} is unknown")

@@ -132,3 +132,63 @@ def test_the_documentation_page(http: httpx.Client) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert '"openapi.json"' in page.text
     assert "//cdn" not in page.text
+
+
+class TestSettings:
+    """Of the broker; it is shared, so that each test puts back what it changes."""
+
+    @staticmethod
+    def shown(answer: httpx.Response) -> dict[str, Any]:
+        return {one["name"]: one for one in answer.raise_for_status().json()["settings"]}
+
+    def test_a_change_counts_at_once(self, http: httpx.Client, single: str) -> None:
+        path = "/v1/broker/settings"
+        before = self.shown(http.get(path))
+        assert before["message.max.bytes"]["source"] == "default"
+        assert (before["num.partitions"]["changeable"], before["log.level"]["changeable"]) == (
+            False,
+            True,
+        )
+        after = self.shown(http.patch(path, json={"settings": {"message.max.bytes": "10KiB"}}))
+        assert after["message.max.bytes"] | {"documentation": ""} == {
+            "name": "message.max.bytes",
+            "value": "10240",
+            "default": "1048588",
+            "source": "dynamic",
+            "changeable": True,
+            "documentation": "",
+        }
+        body = {"records": [{"value": "x" * 20_000}]}
+        assert http.post(f"/v1/topics/{single}/records", json=body).status_code == 413
+        assert (
+            self.shown(http.patch(path, json={"settings": {"message.max.bytes": None}})) == before
+        )
+        assert http.post(f"/v1/topics/{single}/records", json=body).status_code == 200
+
+    def test_what_is_refused(self, http: httpx.Client) -> None:
+        path = "/v1/broker/settings"
+        before = self.shown(http.get(path))
+        for settings, said in (
+            ({"num.partitions": 3}, "num.partitions=3: it cannot be changed while the broker runs"),
+            ({"log.roll.ms": 0}, "log.roll.ms=0: must be at least 1"),
+            ({"log.rol.ms": 5}, "did you mean log.roll.ms?"),
+            ({"log.roll.ms": 5, "log.retention.ms": "soon"}, "log.retention.ms"),
+        ):
+            answer = http.patch(path, json={"settings": settings})
+            assert answer.status_code == 422
+            assert answer.json()["error"]["code"] == "invalid_setting"
+            assert said in answer.json()["error"]["message"]
+        checked = http.patch(path, json={"settings": {"log.roll.ms": 5}, "validate_only": True})
+        assert self.shown(checked) == self.shown(http.get(path)) == before
+
+    def test_who_may_call_from_a_browser(self, http: httpx.Client) -> None:
+        headers = {"Origin": "https://a.example"}
+        assert http.get("/v1/broker", headers=headers).status_code == 403
+        change = {"settings": {"cors.origins": "https://a.example"}}
+        http.patch("/v1/broker/settings", json=change).raise_for_status()
+        try:
+            assert http.get("/v1/broker", headers=headers).is_success
+        finally:
+            change = {"settings": {"cors.origins": None}}
+            http.patch("/v1/broker/settings", json=change).raise_for_status()
+        assert http.get("/v1/broker", headers=headers).status_code == 403
