@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import os
 import shutil
 import sys
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from tidelog.api.testing.clock import BrokerClock
@@ -49,11 +52,13 @@ class TidelogBroker:
     """
 
     def __init__(
-        self, directory: Path | None = None, settings: Mapping[str, object] | None = None
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self._settings = {**TEST_SETTINGS, **(settings or {})}
         self._temporary = directory is None
-        self._directory = Path() if directory is None else directory.resolve()
+        self._directory = Path() if directory is None else Path(directory).resolve()
         self._process: BrokerProcess | None = None
         self._last_log = ""
         self.clock = BrokerClock(self._move_clock)
@@ -90,7 +95,8 @@ class TidelogBroker:
         """All that it has logged since ``start``, over every ``kill`` and ``restart``."""
         if self._process is None:
             return self._last_log
-        return self._log_path.read_text(errors="replace")
+        with self._open_log() as log:
+            return log.read().decode(errors="replace")
 
     @property
     def stderr(self) -> str:
@@ -100,19 +106,25 @@ class TidelogBroker:
     @property
     def log_bytes(self) -> int:
         """How long the log is."""
-        return self._log_path.stat().st_size if self._process else 0
+        with self._open_log() as log:
+            return log.seek(0, os.SEEK_END)
 
     def log_since(self, position: int) -> str:
         """What it has logged since ``log_bytes`` was ``position``; at most the last 16 KiB."""
-        if self._process is None:
-            return ""
-        with self._log_path.open("rb") as log:
-            log.seek(max(position, self.log_bytes - _LOG_TAIL_BYTES))
+        with self._open_log() as log:
+            log.seek(max(position, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
             return log.read().decode(errors="replace")
 
     @property
     def _log_path(self) -> Path:
         return self._directory / "stderr"
+
+    def _open_log(self) -> BinaryIO:
+        """Empty when it is stopped, or when a test has taken its directory away."""
+        if self._process is not None:
+            with contextlib.suppress(FileNotFoundError):
+                return self._log_path.open("rb")
+        return io.BytesIO()
 
     # Its life
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import httpx
 import pytest
@@ -91,6 +92,15 @@ def test_the_log_spans_its_lives_and_outlasts_it() -> None:
     assert broker.log_since(0) == ""
     with broker:
         assert "stopping" not in broker.log
+
+
+def test_a_log_that_a_test_took_away_is_empty(tmp_path: Path) -> None:
+    with TidelogBroker(str(tmp_path / "here")) as broker:
+        broker.restart()
+        tmp_path.joinpath("here").rename(tmp_path / "there")
+        assert (broker.log, broker.log_bytes, broker.log_since(0)) == ("", 0, "")
+        tmp_path.joinpath("there").rename(tmp_path / "here")
+        assert "stopping" in broker.log
 
 
 def test_a_start_that_fails_in_the_middle_of_its_life_keeps_the_data(broker: TidelogBroker) -> None:
