@@ -113,7 +113,7 @@ class Route(NamedTuple):
             return []
         out = Output(response_head(correlation_id, flexible=self.flexible_response))
         self.write(out, values)
-        if out.errors is not None:
+        if out.errors:
             self.measured.codes.update(out.errors)
         return finish(out.finished())
 

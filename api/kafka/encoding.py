@@ -49,7 +49,7 @@ class Output:
     def __init__(self, head: bytearray) -> None:
         self.parts: list[Part] = [head]
         self.tail = head
-        self.errors: list[int] | None = None
+        self.errors: list[int] = []
         """Every error code that was written, but for 0."""
 
     def pass_on(self, data: Sequence[Part]) -> None:
@@ -114,31 +114,25 @@ def _fixed_writer(run: list[Field]) -> Write:
     ((first, first_default), *more) = defaults
     pick = itemgetter(*(name for name, _ in defaults))
 
+    kinds = [field.metadata["kafka_type"] for field in run]
+    code = kinds.index("error_code") if "error_code" in kinds else None
+
     def write_one(out: Output, values: Values) -> None:
-        out.tail += pack(values.get(first, first_default))
+        value = values.get(first, first_default)
+        out.tail += pack(value)
+        if code is not None and value:
+            out.errors.append(value)
 
     def write_run(out: Output, values: Values) -> None:
         try:
-            out.tail += pack(*pick(values))
+            picked = pick(values)
         except KeyError:
-            out.tail += pack(*[values.get(name, default) for name, default in defaults])
+            picked = [values.get(name, default) for name, default in defaults]
+        out.tail += pack(*picked)
+        if code is not None and picked[code]:
+            out.errors.append(picked[code])
 
-    write = write_run if more else write_one
-    codes = [field.name for field in run if field.metadata["kafka_type"] == "error_code"]
-    return _telling(write, codes[0]) if codes else write
-
-
-def _telling(write: Write, code: str) -> Write:
-    """Also note the error code, if there is one."""
-
-    def write_telling(out: Output, values: Values) -> None:
-        write(out, values)
-        if values.get(code):
-            if out.errors is None:
-                out.errors = []
-            out.errors.append(int(values[code]))
-
-    return write_telling
+    return write_run if more else write_one
 
 
 def _named_writer(field: Field, flexible: bool) -> Write:

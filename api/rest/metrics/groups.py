@@ -12,8 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from prometheus_client.metrics_core import Metric
-
 from tidelog.api.rest.metrics.families import Samples, gauge, gauges, reserved
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.errors import UnknownGroup
@@ -49,7 +47,7 @@ async def group_states(coordinator: Coordinator) -> list[GroupState]:
     return states
 
 
-def group_families(groups: Sequence[GroupState]) -> Iterator[Metric]:
+def group_families(groups: Sequence[GroupState]) -> Iterator[str]:
     members = (((group.name, group.name), group.members) for group in groups)
     yield gauges("kafka_consumergroup_members", "Members", _GROUP, members)
     by_topic = (*_GROUP, "topic")

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from prometheus_client.metrics_core import Metric
-
 from tidelog.api.rest.metrics.families import Samples, counters, gauge, gauges
 from tidelog.broker.broker import Broker
 from tidelog.broker.partition import Partition
@@ -85,11 +83,11 @@ _TRAFFIC: tuple[tuple[str, str, Value], ...] = (
 )
 
 
-def log_families(broker: Broker) -> Iterator[Metric]:
+def log_families(broker: Broker) -> Iterator[str]:
     for name, text, value, also_offline in _LINES:
         yield gauges(name, text, _PARTITION, _per_partition(broker, value, also_offline))
     for name, text, value in _TRAFFIC:
-        family = f"kafka_server_brokertopicmetrics_{name}"
+        family = f"kafka_server_brokertopicmetrics_{name}_total"
         yield counters(family, text, ("topic",), _per_topic(broker, value))
     counts = (((topic.name,), len(topic.partitions)) for topic in broker.topics())
     yield gauges("kafka_topic_partitions", "Partitions", ("topic",), counts)
@@ -108,7 +106,7 @@ def _per_topic(broker: Broker, value: Value) -> Samples:
         yield (topic.name,), sum(map(value, topic.partitions))
 
 
-def _cluster(broker: Broker) -> Iterator[Metric]:
+def _cluster(broker: Broker) -> Iterator[str]:
     topics = broker.topics()
     partitions = [partition for topic in topics for partition in topic.partitions]
     offline = sum(partition.offline is not None for partition in partitions)

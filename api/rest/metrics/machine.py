@@ -6,18 +6,17 @@ import contextlib
 import platform
 from importlib.metadata import version
 
-from prometheus_client import PROCESS_COLLECTOR
-from prometheus_client.metrics_core import Metric
+from prometheus_client import PROCESS_COLLECTOR, generate_latest
 
 from tidelog.api.rest.metrics.families import gauge, gauges
 from tidelog.broker.broker import Broker
 
 
-def machine_families(broker: Broker) -> list[Metric]:
+def machine_families(broker: Broker) -> list[str]:
     labels = ("version", "python")
     build = [((version("tidelog"), platform.python_version()), 1)]
     families = [gauges("tidelog_build_info", "What runs here", labels, build)]
-    families += PROCESS_COLLECTOR.collect()
+    families.append(generate_latest(PROCESS_COLLECTOR).decode())
     with contextlib.suppress(OSError):
         space = broker.store.directory.space()
         text = "Bytes of the file system that holds the data"

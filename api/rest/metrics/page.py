@@ -9,10 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
-
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.metrics.families import counter, gauge, histograms
 from tidelog.api.rest.metrics.groups import group_families, group_states
@@ -21,7 +17,7 @@ from tidelog.api.rest.metrics.machine import machine_families
 from tidelog.api.rest.metrics.requests import request_families
 from tidelog.broker.broker import Broker
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def render_metrics(context: RestContext) -> bytes:
@@ -37,24 +33,16 @@ async def render_metrics(context: RestContext) -> bytes:
     return b"".join(written)
 
 
-class _Family(Collector):
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-
-    def collect(self) -> Iterable[Metric]:
-        return (self._metric,)
-
-
-async def _written(families: Iterable[Metric]) -> bytes:
+async def _written(families: Iterable[str]) -> bytes:
     """One family at a time; others are served in between."""
     lines = []
     for family in families:
-        lines.append(generate_latest(_Family(family)))
+        lines.append(family.encode())
         await asyncio.sleep(0)
     return b"".join(lines)
 
 
-def _opening(broker: Broker) -> Iterator[Metric]:
+def _opening(broker: Broker) -> Iterator[str]:
     opened, total, read_bytes, total_bytes = broker.opening.progress
     uptime_ms = broker.clock.monotonic_ms() - broker.started_ms
     for name, text, value in (
@@ -66,8 +54,8 @@ def _opening(broker: Broker) -> Iterator[Metric]:
         yield gauge(name, text, value)
 
 
-def _running(broker: Broker) -> Iterator[Metric]:
-    yield counter("kafka_log_flush", "Syncs of logs to stable storage", broker.commit.syncs)
+def _running(broker: Broker) -> Iterator[str]:
+    yield counter("kafka_log_flush_total", "Syncs of logs to stable storage", broker.commit.syncs)
     text = "Time from the beginning of a sync until those who waited were told"
     yield histograms("tidelog_flush_seconds", text, (), [((), broker.commit.times)])
     compactions = broker.compaction.counters
@@ -77,11 +65,11 @@ def _running(broker: Broker) -> Iterator[Metric]:
         ("source_bytes", "Bytes of segments that were replaced", compactions.source_bytes),
         ("kept_bytes", "Bytes of what took their place", compactions.kept_bytes),
     ):
-        yield counter(f"tidelog_compaction_{name}", text, value)
+        yield counter(f"tidelog_compaction_{name}_total", text, value)
     yield from _cache(broker)
 
 
-def _cache(broker: Broker) -> Iterator[Metric]:
+def _cache(broker: Broker) -> Iterator[str]:
     stats = broker.cache.stats()
     for name, text, value in (
         ("hits", "Reads answered by the cache", stats.hits),
@@ -90,6 +78,6 @@ def _cache(broker: Broker) -> Iterator[Metric]:
         ("page_hits", "Rendered pages reused", stats.page_hits),
         ("page_misses", "Pages rendered", stats.page_misses),
     ):
-        yield counter(f"tidelog_cache_{name}", text, value)
+        yield counter(f"tidelog_cache_{name}_total", text, value)
     yield gauge("tidelog_cache_bytes", "Bytes held", stats.bytes)
     yield gauge("tidelog_cache_budget_bytes", "Most it holds", broker.cache.budget_bytes)

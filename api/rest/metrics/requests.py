@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client.metrics_core import Metric
-
 from tidelog.api.measures import DoorName, Measured, Measures
 from tidelog.api.rest.metrics.families import counters, gauges, histograms, reserved
 
@@ -19,7 +17,7 @@ _TIMES = (
 )
 
 
-def request_families(measures: Measures) -> Iterator[Metric]:
+def request_families(measures: Measures) -> Iterator[str]:
     times = [
         ((door, request), measured.times)
         for (door, request), measured in sorted(measures.requests.items())
@@ -31,25 +29,25 @@ def request_families(measures: Measures) -> Iterator[Metric]:
         for status, count in sorted(measured.codes.items())
     )
     text = "Replies by HTTP route and status"
-    yield counters("tidelog_http_responses", text, ("api", "status"), statuses)
+    yield counters("tidelog_http_responses_total", text, ("api", "status"), statuses)
     kafka = _of(measures, "kafka")
     counts = [((request,), measured.times.count) for request, measured in kafka]
     name = "kafka_network_requestmetrics"
-    yield counters(f"{name}_requests", "Requests by Kafka API", ("request",), counts)
+    yield counters(f"{name}_requests_total", "Requests by Kafka API", ("request",), counts)
     errors = (
         ((request, _error_name(code)), count)
         for request, measured in kafka
         for code, count in sorted(measured.codes.items())
     )
     text = "Errors that replies told of, by Kafka API"
-    yield counters(f"{name}_errors", text, ("request", "error"), errors)
+    yield counters(f"{name}_errors_total", text, ("request", "error"), errors)
     loop = [((), measures.loop_lag)]
     text = "How much later than it could the event loop does what is due"
     yield histograms("tidelog_loop_lag_seconds", text, (), loop)
     yield from _connections(measures)
 
 
-def _connections(measures: Measures) -> Iterator[Metric]:
+def _connections(measures: Measures) -> Iterator[str]:
     open_now = {door: count() for door, count in measures.connections.items()}
     by_door = [((door,), count) for door, count in open_now.items()]
     yield gauges("tidelog_connections", "Open connections", ("door",), by_door)

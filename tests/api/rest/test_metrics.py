@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from confluent_kafka import Consumer
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.broker_process import BrokerProcess
@@ -122,12 +124,25 @@ class TestGroups:
             )
             for name in ("a", "b", "c")
         ]
-        families = {one.name: one.samples for one in group_metrics.group_families(groups)}
+        page = "".join(group_metrics.group_families(groups))
+        families = {one.name: one.samples for one in text_string_to_metric_families(page)}
         assert len(families["kafka_consumergroup_lag"]) == 5
         assert len(families["kafka_consumergroup_lag_seconds"]) == 5
         assert [one.value for one in families["kafka_consumergroup_lag_sum"]] == [3, 3, 3]
         [omitted] = families["tidelog_consumergroup_partitions_omitted"]
         assert omitted.value == 4
+
+    @given(st.text(st.characters(exclude_categories=("Cs",))))
+    def test_any_name_comes_through(self, name: str) -> None:
+        state = group_metrics.GroupState(name, 3, [])
+        page = "".join(group_metrics.group_families([state]))
+        [members] = [
+            family
+            for family in text_string_to_metric_families(page)
+            if family.name == "kafka_consumergroup_members"
+        ]
+        [sample] = members.samples
+        assert sample.labels == {"consumergroup": name, "group": name}
 
 
 class TestRequests:
