@@ -2,98 +2,212 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidelog.api.cli.client import Client, UsedWrongly
-from tidelog.api.cli.options import Server, TopicName
+from tidelog.api.cli import completion
+from tidelog.api.cli.client import Client
+from tidelog.api.cli.encoded import Base64, encoded_parts
+from tidelog.api.cli.failures import UsedWrongly
+from tidelog.api.cli.options import Server
+
+if TYPE_CHECKING:
+    from tidelog.api.cli.printer import Printer
+    from tidelog.api.cli.record_filter import RecordFilter
 
 _FORMATS = ("text", "ndjson", "raw")
 
-Format = Annotated[
-    str,
+_Topics = Annotated[
+    list[str], typer.Argument(help="Topics' names.", autocompletion=completion.topics)
+]
+_Format = Annotated[
+    str | None,
     typer.Option(
         "--format",
-        help="text (key, tab, value and a line end), ndjson (a JSON object a line, as produce "
-        "takes it) or raw (values with nothing between them); always the bytes that are stored.",
+        show_default=False,
+        help="text (key, tab, value and a line end; the default), ndjson (a JSON object a line, as "
+        "produce takes it), raw (values with nothing between them), or a format string, which "
+        "holds a %: '%t [%p] at %o: %k: %s\\n' as kcat has it (also %T time, %h headers, %S and "
+        "%K lengths); always the bytes that are stored.",
     ),
 ]
-Max = Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Wait for more at the end.")]
-
-SkipCorrupt = Annotated[
+_Max = Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many.")]
+_Follow = Annotated[
+    int,
+    typer.Option(
+        "--follow",
+        "-f",
+        count=True,
+        show_default=False,
+        help="Wait for more at the end. -f with what holds a % after it is --format.",
+    ),
+]
+_SkipCorrupt = Annotated[
     bool,
     typer.Option("--skip-corrupt", help="Leave out what cannot be read, and say so; default: end."),
+]
+_KeyDelimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--key-delimiter", "-K", metavar="TEXT", help="Text: between key and value; default a tab."
+    ),
+]
+_Null = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="What is printed for a key or value that is none."),
+]
+_MatchKey = Annotated[
+    str | None,
+    typer.Option(metavar="REGEX", help="Only records whose key matches, anywhere in it (RE2)."),
+]
+_MatchValue = Annotated[str | None, typer.Option(metavar="REGEX", help="The same of the value.")]
+_MatchHeader = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=REGEX", help="The same of a header; NAME: there is one."),
+]
+_Until = Annotated[
+    str | None,
+    typer.Option(
+        *("--until", "--to"), help="Stop before it: an offset, -N, latest or a time as in --offset."
+    ),
 ]
 
 
 def consume(
-    topic: TopicName,
+    topics: _Topics,
     partition: Annotated[
         int | None, typer.Option("--partition", "-p", help="Only this one; default all.")
     ] = None,
     offset: Annotated[
-        str, typer.Option("--offset", "-o", help="earliest, latest, a number, -N or ts:TIME.")
+        str,
+        typer.Option(
+            *("--offset", "-o", "--from"),
+            help="earliest, latest, an offset, -N for the last N, or a time: 2013-07-04, "
+            "2013-07-04T12:00Z, -1h, ts:MILLISECONDS.",
+        ),
     ] = "earliest",
+    until: _Until = None,
     group: Annotated[
         str | None,
-        typer.Option("--group", "-g", help="As a member of it; commits."),
+        typer.Option(
+            *("--group", "-g"),
+            help="As a member of it; commits.",
+            autocompletion=completion.groups,
+        ),
     ] = None,
-    follow: Follow = False,
-    maximum: Max = None,
-    skip_corrupt: SkipCorrupt = False,
-    output: Format = "text",
+    follow: _Follow = 0,
+    maximum: _Max = None,
+    match_key: _MatchKey = None,
+    match_value: _MatchValue = None,
+    match_header: _MatchHeader = None,
+    output: _Format = None,
+    key_delimiter: _KeyDelimiter = None,
+    null: _Null = None,
+    base64: Base64 = None,
+    skip_corrupt: _SkipCorrupt = False,
     server: Server = None,
 ) -> None:
-    """Print the records of a topic."""
-    _check(output)
-    if group is not None and (partition is not None or offset not in ("earliest", "latest")):
+    """Print the records of topics."""
+    if group is not None and (
+        partition is not None or until is not None or offset not in ("earliest", "latest")
+    ):
         raise UsedWrongly(
-            "a group decides on partitions and offsets: with --group, give no --partition, "
-            "and earliest or latest as the --offset where nothing is committed"
+            "a group decides on partitions and offsets: with --group, give no --partition and no "
+            "--until, and earliest or latest as the --offset where nothing is committed"
         )
+    names, follow, output = _format_of(topics, follow, output)
     from tidelog.api.cli import reading
-    from tidelog.api.cli.printer import Printer
+    from tidelog.api.cli.bounds import beginning_of
 
+    printer = _printer(output, names, key_delimiter, null, base64)
+    wanted = _filter(match_key, match_value, match_header)
+    extent = reading.Extent(maximum, follow > 0, skip_corrupt)
     with Client(server) as client:
-        printer = Printer(output)
-        how = {"follow": follow, "skip_corrupt": skip_corrupt}
-        to_print = reading.Reading(client, topic, printer, maximum, **how)
+        to_print = reading.Reading(client, names, printer, wanted, extent)
         if group is not None:
             to_print.as_member(group, offset)
         else:
-            to_print.of_partitions(partition, offset)
+            to_print.of_partitions(partition, beginning_of(offset), until)
 
 
 def replay(
-    topic: TopicName,
+    topics: _Topics,
     since: Annotated[
-        str | None, typer.Option("--from", help="First time: RFC 3339 or milliseconds.")
+        str | None, typer.Option("--from", help="First time: 2013-07-04, -1h, milliseconds, …")
     ] = None,
-    until: Annotated[str | None, typer.Option("--to", help="Time to stop before.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", "--until", help="Time to stop before.")
+    ] = None,
     speed: Annotated[
         str | None, typer.Option(help="1x is the pace of the records' times; default: at once.")
     ] = None,
-    follow: Follow = False,
-    maximum: Max = None,
-    skip_corrupt: SkipCorrupt = False,
-    output: Format = "text",
+    follow: _Follow = 0,
+    maximum: _Max = None,
+    match_key: _MatchKey = None,
+    match_value: _MatchValue = None,
+    match_header: _MatchHeader = None,
+    output: _Format = None,
+    key_delimiter: _KeyDelimiter = None,
+    null: _Null = None,
+    base64: Base64 = None,
+    skip_corrupt: _SkipCorrupt = False,
     server: Server = None,
 ) -> None:
     """Print the records of all partitions in order of time."""
-    _check(output)
+    names, follow, output = _format_of(topics, follow, output)
+    if len(names) > 1 and (follow or speed is not None):
+        raise UsedWrongly("--follow and --speed go with one topic")
     from tidelog.api.cli import reading
-    from tidelog.api.cli.printer import Printer
 
+    printer = _printer(output, names, key_delimiter, null, base64)
+    wanted = _filter(match_key, match_value, match_header)
+    extent = reading.Extent(maximum, follow > 0, skip_corrupt)
     query = {"from": since, "to": until, "speed": speed}
     with Client(server) as client:
-        printer = Printer(output)
-        how = {"follow": follow, "skip_corrupt": skip_corrupt}
-        reading.Reading(client, topic, printer, maximum, **how).by_time(query)
+        reading.Reading(client, names, printer, wanted, extent).by_time(query)
 
 
-def _check(output: str) -> None:
+def _format_of(topics: list[str], follow: int, output: str | None) -> tuple[list[str], int, str]:
+    """Topics, ``--follow`` and ``--format``: no topic has a ``%`` in its name.
+
+    ``-f FORMAT`` is taken as ``--follow`` and a topic more. Raises UsedWrongly.
+    """
+    formats = [one for one in topics if "%" in one]
+    names = [one for one in dict.fromkeys(topics) if "%" not in one]
+    if len(formats) > 1 or (formats and output is not None):
+        raise UsedWrongly("more than one --format is given")
+    if formats and not follow:
+        raise UsedWrongly(f"{formats[0]!r} is no topic; a format string comes after --format or -f")
+    if not names:
+        raise UsedWrongly("no topic is given")
+    if formats:
+        return names, follow - 1, formats[0]
+    output = output or "text"
+    if output not in _FORMATS and "%" not in output:
+        raise UsedWrongly(
+            f"--format {output}: expected text, ndjson or raw, or a format string with a %"
+        )
+    return names, follow, output
+
+
+def _printer(
+    output: str, topics: list[str], key_delimiter: str | None, null: str | None, base64: str | None
+) -> Printer:
     """Raises UsedWrongly."""
-    if output not in _FORMATS:
-        raise UsedWrongly(f"--format {output}: expected text, ndjson or raw")
+    from tidelog.api.cli.printer import Printer, PrintForm
+
+    if key_delimiter is not None and output != "text":
+        raise UsedWrongly("--key-delimiter goes with --format text")
+    if output == "ndjson" and (null is not None or base64 is not None):
+        raise UsedWrongly("--null and --base64 do not go with --format ndjson")
+    delimiter = "\t" if key_delimiter is None else key_delimiter
+    encoded = encoded_parts(base64)
+    return Printer(PrintForm(output, delimiter, null or "", encoded, tells_topic=len(topics) > 1))
+
+
+def _filter(key: str | None, value: str | None, headers: list[str] | None) -> RecordFilter:
+    """Raises UsedWrongly."""
+    from tidelog.api.cli.record_filter import Expressions, RecordFilter
+
+    return RecordFilter(Expressions(key, value, headers or ()))

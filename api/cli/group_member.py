@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 import msgspec
 
 from tidelog.api.cli import interrupts
 from tidelog.api.cli.client import Client, CommandFailed, NoAnswer, path_of
-from tidelog.api.cli.printer import Shown
+from tidelog.api.cli.shown_records import Shown
 from tidelog.api.cli.unreadable import Unreadable, tell_left_out
 
 
@@ -67,19 +67,21 @@ class GroupMember:
         else:
             self._leave_in_haste()
 
-    def records(self, most: int, wait_ms: int, *, follow: bool) -> Iterator[list[Shown]]:
-        """Join; what each poll brings. Ends with one that brings nothing unless told to ``follow``.
+    def records(
+        self, most: Callable[[], int], wait_ms: int, *, follow: bool
+    ) -> Iterator[list[Shown]]:
+        """Join; what each poll brings, at most so many records; at 0 it ends.
 
-        Each poll commits what the one before it brought. A rebalance is waited for.
+        It ends too with a poll that brings nothing, unless told to ``follow``. Each poll commits
+        what the one before it brought. A rebalance is waited for.
         """
         self._join()
         polled = _Polled([], self._cursor, rebalancing=True)
-        while most > 0 and (polled.records or polled.skipped or polled.rebalancing or follow):
+        while most() and (polled.records or polled.skipped or polled.rebalancing or follow):
             wait = wait_ms if follow or polled.rebalancing else 0
-            polled = self._poll(min(most, 1000), wait)
+            polled = self._poll(most(), wait)
             self._cursor = polled.cursor
             tell_left_out(polled.skipped)
-            most -= len(polled.records)
             yield polled.records
 
     def _join(self) -> None:

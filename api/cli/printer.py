@@ -1,31 +1,56 @@
-"""Records on standard output, with the bytes that are stored: no JSON is read and written again.
-
-The broker is asked for values as text (``value=text``), which says every byte of them: UTF-8 as a
-JSON string, anything else in base64. Here they become what they were.
-"""
+"""Records on standard output, with the bytes that are stored: no JSON is read and written again."""
 
 from __future__ import annotations
 
 import binascii
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-Shown = dict[str, Raw]
-"""A record as the broker shows it: the JSON of each member."""
+from tidelog.api.cli.escapes import unescaped
+from tidelog.api.cli.record_format import Content, RecordFormat
+from tidelog.api.cli.shown_records import Shown, key_of, string_of, value_of
 
 _decode_raw = msgspec.json.Decoder(Raw).decode
-_decode_text = msgspec.json.Decoder(str).decode
 _NULL = b"null"
 
 
-class Printer:
-    """Prints records in one of the formats text, ndjson and raw."""
+class PrintForm(NamedTuple):
+    """How records are printed."""
 
-    def __init__(self, output: str) -> None:
-        self._format = {"text": _text, "ndjson": _json, "raw": _value}[output]
+    format: str = "text"
+    """text, ndjson, raw, or a format string, which holds a ``%``."""
+    key_delimiter: str = "\t"
+    null: str = ""
+    """What is printed for a key or a value that is none."""
+    base64: frozenset[str] = frozenset()
+    """Which of ``key`` and ``value`` are encoded so."""
+    tells_topic: bool = False
+    """Whether JSON has the topic's name."""
+
+
+class Printer:
+    """Prints records in one form."""
+
+    def __init__(self, form: PrintForm) -> None:
+        """Raises UsedWrongly."""
+        key, value = (_content(name, form) for name in ("key", "value"))
+        self._format: Callable[[Shown], bytes]
+        if form.format == "ndjson":
+            self._format = _json if form.tells_topic else _json_of_one_topic
+        elif form.format == "raw":
+            self._format = lambda record: value(record) or b""
+        elif form.format == "text":
+            delimiter = os.fsencode(unescaped(form.key_delimiter))
+            self._format = lambda record: delimiter.join(
+                (key(record) or b"", (value(record) or b"") + b"\n")
+            )
+        else:
+            self._format = RecordFormat(form.format, key, value)
 
     def show(self, records: Iterable[Shown], *, at_once: bool = True) -> None:
         """``at_once``: they are with whoever reads the output when this returns."""
@@ -36,28 +61,31 @@ class Printer:
             output.flush()
 
 
-def _text(record: Shown) -> bytes:
-    return b"%b\t%b\n" % (_bytes_of(record, "key", "key"), _value(record))
+def _content(name: str, form: PrintForm) -> Content:
+    of_record = {"key": key_of, "value": value_of}[name]
+    null = os.fsencode(form.null)
+    encodes = name in form.base64
+    # Lengths in a format string tell what is none.
+    none = None if "%" in form.format and not null else null
+
+    def content(record: Shown) -> bytes | None:
+        stored = of_record(record)
+        if stored is None:
+            return none
+        return binascii.b2a_base64(stored, newline=False) if encodes else stored
+
+    return content
 
 
-def _value(record: Shown) -> bytes:
-    return _bytes_of(record, "value", "value_text")
-
-
-def _bytes_of(record: Shown, name: str, text_name: str) -> bytes:
-    """Empty where there are none."""
-    text = record.get(text_name)
-    if text is not None and bytes(text) != _NULL:
-        return _decode_text(text).encode()
-    base64 = record.get(name + "_base64")
-    return b"" if base64 is None else binascii.a2b_base64(_decode_text(base64))
+def _json_of_one_topic(record: Shown) -> bytes:
+    return _json({name: content for name, content in record.items() if name != "topic"})
 
 
 def _json(record: Shown) -> bytes:
     """One line: the value as JSON if it is that and can stand in a line as it is."""
     members = []
     for name, content in record.items():
-        if name == "value_text" and _is_line_of_json(value := _decode_text(content).encode()):
+        if name == "value_text" and _is_line_of_json(value := string_of(record, name).encode()):
             name, content = "value", Raw(value)
         members.append(b'"%b":%b' % (name.encode(), content))
     return b"{%b}\n" % b",".join(members)

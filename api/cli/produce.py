@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
-from tidelog.api.cli.client import Client, CommandFailed, UsedWrongly, named_values
+from tidelog.api.cli.client import Client, named_values
+from tidelog.api.cli.encoded import Base64, encoded_parts
 from tidelog.api.cli.escapes import unescaped
+from tidelog.api.cli.failures import CommandFailed, UsedWrongly
 from tidelog.api.cli.interrupts import Terminated
 from tidelog.api.cli.options import Server, TopicName
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 _FORMATS = ("lines", "ndjson", "csv", "raw")
 _ENVELOPES = ("auto", "always", "never")
 _ACKS = ("all", "-1", "1", "0")
-_ENCODED = ("key", "value", "both")
 
 HELP = """Write records to a topic, byte for byte.
 
@@ -91,7 +92,6 @@ _Null = Annotated[
     ),
 ]
 _EmptyIsNull = Annotated[bool, typer.Option("-Z", help="As --null ''.")]
-_Base64 = Annotated[str | None, typer.Option(help="Lines: what is in base64: key, value or both.")]
 _EnvelopeName = Annotated[str, typer.Option("--envelope", help="NDJSON: auto, always or never.")]
 _Delimiter = Annotated[
     str | None, typer.Option(help="CSV: what is between fields; default a comma.")
@@ -117,7 +117,7 @@ def produce(
     key_delimiter: _KeyDelimiter = None,
     null: _Null = None,
     empty_is_null: _EmptyIsNull = False,
-    base64: _Base64 = None,
+    base64: Base64 = None,
     envelope: _EnvelopeName = "auto",
     delimiter: _Delimiter = None,
     key_column: _KeyColumn = None,
@@ -153,7 +153,6 @@ def _check(given: _Input, key: str | None, acks: str) -> None:
         ("--format", given.format, _FORMATS),
         ("--envelope", given.envelope, _ENVELOPES),
         ("--acks", acks, _ACKS),
-        ("--base64", given.base64 or "both", _ENCODED),
     ):
         if value not in known:
             expected = f"{', '.join(known[:-1])} or {known[-1]}"
@@ -170,6 +169,7 @@ def _check(given: _Input, key: str | None, acks: str) -> None:
     of_lines = (given.key_delimiter, given.null, given.base64)
     if given.format != "lines" and any(one is not None for one in of_lines):
         raise UsedWrongly("--key-delimiter, --null, -Z and --base64 go with --format lines")
+    encoded_parts(given.base64)
     if given.key_delimiter == "":
         raise UsedWrongly("--key-delimiter has at least one character")
     if given.key_delimiter is not None and key is not None:
@@ -211,11 +211,10 @@ def _records(
 def _line_form(given: _Input) -> LineForm:
     from tidelog.api.cli.input_text import LineForm
 
-    encoded = ("key", "value") if given.base64 == "both" else (given.base64 or "",)
     return LineForm(
         None if given.key_delimiter is None else os.fsencode(unescaped(given.key_delimiter)),
         None if given.null is None else os.fsencode(given.null),
-        frozenset(encoded) - {""},
+        encoded_parts(given.base64),
     )
 
 
