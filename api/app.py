@@ -120,6 +120,11 @@ class App:
             await self.stop()
             raise
 
+    async def caught_up(self) -> None:
+        """Wait until retention of records and of committed offsets has run, where it was due."""
+        await self.broker.housekeeping.caught_up()
+        await self.coordinator.caught_up()
+
     def interrupt(self) -> None:
         """Let a start that is under way end with Interrupted, if it can do so sooner."""
         self.broker.opening.interrupt()
@@ -206,7 +211,7 @@ async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime |
     if process.until_eof:
         _stop_at_eof(loop, stop, movable.heard if movable else _ignore)
     if movable is not None:
-        movable.follow(app.broker.housekeeping.caught_up, _tell)
+        movable.follow(app.caught_up, _tell)
     gc.set_threshold(*_GC_THRESHOLDS)
     starting = loop.create_task(app.start())
     await _first_of(starting, loop.create_task(stop.wait()))

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from tidelog.broker.partition import Partition
+from tidelog.broker.passes import Passes
 from tidelog.broker.topic import Topic
 from tidelog.storage.errors import StorageError
 from tidelog.storage.log import Log
@@ -38,8 +38,8 @@ class Housekeeping:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._task: asyncio.Task[None] | None = None
-        self._due_ms = math.inf
-        self._next_pass = asyncio.Event()
+        self._passes = Passes(broker.clock)
+        self.caught_up = self._passes.caught_up
         self._active_since: WeakKeyDictionary[Log, tuple[int, int]] = WeakKeyDictionary()
 
     def start(self) -> None:
@@ -53,18 +53,9 @@ class Housekeeping:
 
     async def _repeat(self) -> None:
         interval_ms = self._broker.settings["log.retention.check.interval.ms"]
-        clock = self._broker.clock
         while True:
-            self._due_ms = clock.monotonic_ms() + interval_ms
-            await asyncio.sleep(interval_ms / 1000)
-            await self.run(clock.now_ms())
-            self._next_pass.set()
-            self._next_pass = asyncio.Event()
-
-    async def caught_up(self) -> None:
-        """Wait for the end of a pass that is due or under way."""
-        if self._broker.clock.monotonic_ms() >= self._due_ms:
-            await self._next_pass.wait()
+            await self._passes.until_next(interval_ms)
+            await self.run(self._broker.clock.now_ms())
 
     async def run(self, now_ms: int) -> None:
         """One pass over all topics; a partition that fails is reported and does not stop it."""

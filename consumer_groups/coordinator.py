@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 from tidelog.broker.broker import Broker
+from tidelog.broker.passes import Passes
 from tidelog.consumer_groups import (
     classic_member,
     consumer_rebalance,
@@ -69,6 +70,8 @@ class Coordinator:
         self._settings = self._groups.settings
         self._lag = Lag(broker, self._groups.beginnings)
         self._expiry: asyncio.Task[None] | None = None
+        self._passes = Passes(broker.clock)
+        self.caught_up = self._passes.caught_up
         offsets = GroupOffsets(broker, self._groups)
         self.begin = offsets.begin
         self.commit = offsets.commit
@@ -126,7 +129,7 @@ class Coordinator:
 
     async def _repeat_expiry(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.offsets_retention_check_interval_ms / 1000)
+            await self._passes.until_next(self._settings.offsets_retention_check_interval_ms)
             if not self.loading:
                 await self.expire_offsets()
 

@@ -11,9 +11,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 class BrokerClock:
     """Runs with this machine's clock, ahead of it by what a test has moved it.
 
-    When a call that moves it returns, members of groups whose session is over are out of them and
-    retention has run, if it was due; what else became due has begun. Clients live by their own
-    clocks: a broker that was moved by hours has not heard of them for hours.
+    When a call that moves it returns, members of groups whose session is over are out of them, and
+    retention of records and of committed offsets has run, if it was due; what else became due has
+    begun. Clients live by their own clocks: a broker that was moved by hours has not heard of them
+    for hours.
     """
 
     def __init__(self, move: Callable[[int], None]) -> None:

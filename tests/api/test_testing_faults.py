@@ -260,6 +260,17 @@ def test_a_member_whose_session_is_over_is_out_of_its_group(broker: TidelogBroke
     assert (late.status_code, late.json()["error"]["code"]) == (404, "unknown_member")
 
 
+def test_committed_offsets_are_gone_when_their_time_is_over(broker: TidelogBroker) -> None:
+    topic = broker.create_topic("orders")
+    group = f"{broker.http}/v1/groups/billing"
+    place = {"topic": topic, "partition": 0, "offset": 0}
+    httpx.put(f"{group}/offsets", json={"offsets": [place]}).raise_for_status()
+    broker.clock.advance(days=6)
+    assert httpx.get(group).status_code == 200
+    broker.clock.advance(days=2)
+    assert httpx.get(group).status_code == 404
+
+
 def test_who_waits_has_waited(broker: TidelogBroker) -> None:
     broker.create_topic("orders")
     polling = http.client.HTTPConnection(broker.http.removeprefix("http://"))
