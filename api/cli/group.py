@@ -96,8 +96,10 @@ def _show_live(looks: Iterator[dict[str, Any]]) -> None:
 def _summary(shown: dict[str, Any]) -> str:
     members = len(shown["members"])
     moment = time.strftime("%H:%M:%S")
-    state, behind = shown["state"], shown["total_lag"]
-    return f"{moment}  {shown['group']}  {state}, {members} members, {behind} behind"
+    state, behind = shown["state"], f"{shown['total_lag']} behind"
+    if any(one["lag"] is None for one in shown["lag"]):
+        behind = f"at least {behind}"
+    return f"{moment}  {shown['group']}  {state}, {members} members, {behind}"
 
 
 def _tables(shown: dict[str, Any]) -> list[_Table]:

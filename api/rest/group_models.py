@@ -43,8 +43,11 @@ class LagOut(BaseModel):
     partition: int
     committed_offset: int | None
     end_offset: int
-    lag: int | None
-    lag_seconds: float | None
+    lag: int | None = Field(
+        description="records from what is committed, or from where the group began, to the end; "
+        "null where nobody knows where it begins"
+    )
+    lag_seconds: float | None = Field(description="how long the next record has been there")
     member_id: str | None
 
 
@@ -222,7 +225,7 @@ class GroupOut(BaseModel):
     generation: int
     members: list[MemberOut]
     lag: list[LagOut]
-    total_lag: int
+    total_lag: int = Field(description="of the partitions whose lag is known")
 
 
 class ResetOffsets(In):

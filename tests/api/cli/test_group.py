@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from confluent_kafka import Consumer, Producer
 
 from tests.support.broker_process import BrokerProcess, environment
 from tests.support.http_member import HttpMember, committed
@@ -69,6 +70,26 @@ class TestShow:
         assert (behind["topic"], behind["partition"]) == (topic, "0")
         assert (behind["committed"], behind["end"], behind["lag"]) == ("4", "10", "6")
         assert (level["lag"], level["seconds"]) == ("0", "0")
+
+    def test_lag_that_nobody_knows(self, run: Run, broker: BrokerProcess, topic: str) -> None:
+        """A client that has committed nothing may begin at either end of what was there."""
+        produced = Producer({"bootstrap.servers": broker.kafka})
+        produced.produce(topic, b"unread", partition=1)
+        produced.flush()
+        name = f"{topic}-consumers"
+        settings = {"bootstrap.servers": broker.kafka, "enable.auto.commit": False}
+        consumer = Consumer({**settings, "group.id": name, "auto.offset.reset": "earliest"})
+        consumer.subscribe([topic])
+        while consumer.poll(1) is None:
+            pass
+        summary, *lines = run("show", name)
+        consumer.close()
+        assert summary.endswith("Stable, 1 members, at least 0 behind")
+        assert [(row["committed"], row["lag"]) for row in table(lines[:4])] == [
+            ("", "0"),
+            ("", ""),
+            ("", "0"),
+        ]
 
     def test_members(self, run: Run, http: httpx.Client, topic: str, group: str) -> None:
         member = HttpMember(http, group, topic, instance_id="till-1")

@@ -131,6 +131,19 @@ class TestConsume:
         assert sorted(first + rest) == list(range(30))
         assert values(run("consume", filled, "--group", f"g-{filled}")) == []
 
+    def test_a_group_stands_where_it_found_nothing(
+        self, run: Run, http: httpx.Client, topic: str
+    ) -> None:
+        """As Java clients do, it commits that, so that what comes next is seen to be unread."""
+        group = f"g-{topic}"
+        assert values(run("consume", topic, "--group", group)) == []
+        record = {"value": "unread", "partition": 1}
+        http.post(f"/v1/topics/{topic}/records", json={"records": [record]}).raise_for_status()
+        shown = http.get(f"/v1/groups/{group}").json()
+        assert [one["committed_offset"] for one in shown["lag"]] == [0, 0, 0]
+        assert [one["lag"] for one in shown["lag"]] == [0, 1, 0]
+        assert shown["total_lag"] == 1
+
     def test_a_member_shares_with_others(self, run: Run, http: httpx.Client, filled: str) -> None:
         group = f"g-{filled}"
         other = HttpMember(http, group, filled)

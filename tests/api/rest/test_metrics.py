@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.http_member import HttpMember
+from tests.support.kafka_wire import Wire
 from tests.support.prometheus import complaints, prometheus
 from tidelog.api.rest.metrics import groups as group_metrics
 from tidelog.consumer_groups.offsets import PartitionLag
@@ -232,14 +234,13 @@ class TestRequests:
             page = Page.of(http)
             assert page.value("tidelog_connections", door="http") == 2
             assert page.value("tidelog_connections", door="kafka") == 0
-            consumer = Consumer({"bootstrap.servers": broker.kafka, "group.id": "g"})
-            consumer.list_topics()
-            page = Page.of(http)
-            opened = page.value("tidelog_connections", door="kafka")
-            assert opened >= 1
+            with closing(Wire(broker.kafka)) as first, closing(Wire(broker.kafka)) as second:
+                for wire in (first, second):
+                    wire.ask("metadata", 1, topics=None)
+                page = Page.of(http)
+            assert page.value("tidelog_connections", door="kafka") == 2
             name = "kafka_server_socket_server_metrics_connection_count"
-            assert page.value(name, listener="PLAINTEXT") == opened
-            consumer.close()
+            assert page.value(name, listener="PLAINTEXT") == 2
 
     def test_without_a_door_for_kafka(self, start_broker: Callable[..., BrokerProcess]) -> None:
         broker = start_broker("--no-kafka")
