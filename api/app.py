@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tidelog.api.address import ANY_IPV4, Address, Addresses
 from tidelog.api.broker_log import BrokerLog
 from tidelog.api.config import Config
+from tidelog.api.http.server import HttpServer, is_loopback
 from tidelog.api.measures import Measures
 from tidelog.api.reloading import Reloading
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
-from tidelog.api.rest.server import HttpServer, is_loopback
 from tidelog.api.service_manager import ServiceManager
 from tidelog.broker.broker import Broker
 from tidelog.broker.clock import Clock
 from tidelog.consumer_groups.coordinator import Coordinator
-from tidelog.storage.recovery_watch import Interrupted
+from tidelog.storage.local.recovery_watch import Interrupted
 
 if TYPE_CHECKING:
     from tidelog.api.movable_time import MovableTime

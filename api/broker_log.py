@@ -17,8 +17,8 @@ import sys
 import time
 from typing import TextIO
 
-from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.log_levels import AREAS, LogLevels
+from tidelog.broker.settings.broker_settings import BrokerSettings
 
 PREFIX = "tidelog."
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

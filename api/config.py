@@ -26,7 +26,7 @@ from tidelog.api.address import (
 )
 from tidelog.api.service_variables import is_service_variable
 from tidelog.api.units import in_plain_numbers
-from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettings
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS, BrokerSettings
 
 CONFIG_FILE = "tidelog.toml"
 ENVIRONMENT_PREFIX = "TIDELOG_"

@@ -14,7 +14,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from tidelog.broker.opening import Progress
+from tidelog.broker.local.opening import Progress
 
 _LOOK_S = 1
 _AGAIN_S = 0.1

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tidelog.api.rfc3339 import parse_rfc3339
 from tidelog.broker.errors import InvalidSetting
-from tidelog.broker.settings import Setting
+from tidelog.broker.settings.setting import Setting
 
 _INT64_MAX = 2**63 - 1
 _NUMBER = r"\d{1,19}(?:\.\d{1,9})?"

@@ -14,11 +14,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from tidelog.broker.broker_settings import PARTITIONS_MAX, BrokerSettings
-from tidelog.broker.catalog import Catalog
+from tidelog.broker.catalog.catalog import Catalog
+from tidelog.broker.catalog.settling import check_producer_ids, settle_topics
+from tidelog.broker.catalog.topic_row import TopicRow
 from tidelog.broker.clock import Clock
-from tidelog.broker.compaction import Compaction
-from tidelog.broker.deletions import Deletions
 from tidelog.broker.errors import (
     InternalTopic,
     InvalidPartitions,
@@ -27,22 +26,23 @@ from tidelog.broker.errors import (
     UnknownTopic,
     UnknownTopicId,
 )
-from tidelog.broker.group_commit import GroupCommit
-from tidelog.broker.housekeeping import Housekeeping
-from tidelog.broker.log_store import LogStore
-from tidelog.broker.opening import Opening
+from tidelog.broker.local.compaction import Compaction
+from tidelog.broker.local.deletions import Deletions
+from tidelog.broker.local.group_commit import GroupCommit
+from tidelog.broker.local.housekeeping import Housekeeping
+from tidelog.broker.local.log_store import LogStore
+from tidelog.broker.local.opening import Opening
 from tidelog.broker.partition import Partition, PartitionServices
-from tidelog.broker.running_settings import RunningSettings
-from tidelog.broker.settling import check_producer_ids, settle_topics
+from tidelog.broker.settings.broker_settings import PARTITIONS_MAX, BrokerSettings
+from tidelog.broker.settings.running_settings import RunningSettings
+from tidelog.broker.settings.topic_settings import TopicSettings
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
-from tidelog.broker.topic_row import TopicRow
-from tidelog.broker.topic_settings import TopicSettings
 from tidelog.broker.traffic import Traffic
+from tidelog.storage.cache.read_cache import ReadCache
 from tidelog.storage.files import Disk, allow_open_files
-from tidelog.storage.log import Log
-from tidelog.storage.log_state import Cut
-from tidelog.storage.read_cache import ReadCache
+from tidelog.storage.local.log import Log
+from tidelog.storage.local.log_state import Cut
 
 _READER_THREADS = 4
 _OPEN_FILES = 65_536

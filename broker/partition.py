@@ -17,19 +17,19 @@ from typing import Generic, NamedTuple, TypeVar
 
 from tidelog.broker.clock import Clock
 from tidelog.broker.errors import DeletionNotAllowed, UnknownTopic
-from tidelog.broker.group_commit import GroupCommit
-from tidelog.broker.log_store import LogStore
+from tidelog.broker.local.group_commit import GroupCommit
+from tidelog.broker.local.log_store import LogStore
 from tidelog.broker.waiting import DataWaiter
-from tidelog.storage.cuts import acknowledge_damage
+from tidelog.storage.batches.record_batch import read_header, readable_records
+from tidelog.storage.cache.read_cache import LogId, ReadCache
 from tidelog.storage.errors import OffsetOutOfRange, WritesStopped
 from tidelog.storage.files import Buffer, FileSlice, WritableBuffer, refused
-from tidelog.storage.log import Log
+from tidelog.storage.local.cuts import acknowledge_damage
+from tidelog.storage.local.log import Log
+from tidelog.storage.local.log_state import AppendResult, Cut, LogRead
+from tidelog.storage.local.producer_state import Producer
+from tidelog.storage.local.segment import SegmentInfo
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.log_state import AppendResult, Cut, LogRead
-from tidelog.storage.producer_state import Producer
-from tidelog.storage.read_cache import LogId, ReadCache
-from tidelog.storage.record_batch import read_header, readable_records
-from tidelog.storage.segment import SegmentInfo
 
 T = TypeVar("T")
 Data_co = TypeVar("Data_co", bound=Buffer | FileSlice, covariant=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tidelog.broker.errors import PartitionOffline, UnknownPartition
 from tidelog.broker.partition import Partition
+from tidelog.broker.settings.topic_settings import TopicSettings
 from tidelog.broker.topic_name import INTERNAL_TOPICS
-from tidelog.broker.topic_settings import TopicSettings
 
 
 @dataclass(slots=True)

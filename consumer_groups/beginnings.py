@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
+from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
 
 _GROUPS_KEPT = 10_000
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import UnknownTopic
-from tidelog.consumer_groups.consumer_group import TopicInfo
+from tidelog.consumer_groups.consumer.consumer_group import TopicInfo
 
 
 class CatalogView(Mapping[str, TopicInfo]):

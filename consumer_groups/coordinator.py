@@ -17,30 +17,9 @@ from uuid import uuid4
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.passes import Passes
-from tidelog.consumer_groups import (
-    classic_member,
-    consumer_rebalance,
-    descriptions,
-    migration,
-)
+from tidelog.consumer_groups import descriptions
 from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
-from tidelog.consumer_groups.consumer_group import ConsumerGroup
-from tidelog.consumer_groups.consumer_heartbeat import (
-    JOIN_EPOCH,
-    ConsumerHeartbeat,
-    ConsumerHeartbeatReply,
-)
-from tidelog.consumer_groups.errors import (
-    InconsistentProtocol,
-    UnknownGroup,
-    UnknownMember,
-)
-from tidelog.consumer_groups.group_offsets import GroupOffsets
-from tidelog.consumer_groups.group_records import GroupRecord, StateRecord
-from tidelog.consumer_groups.groups import AnyGroup, Groups
-from tidelog.consumer_groups.hosted_members import HostedMembers
-from tidelog.consumer_groups.lag import Lag
-from tidelog.consumer_groups.membership import (
+from tidelog.consumer_groups.classic.membership import (
     UNKNOWN_MEMBER_ID,
     HeartbeatRequest,
     JoinReply,
@@ -50,6 +29,23 @@ from tidelog.consumer_groups.membership import (
     SyncReply,
     SyncRequest,
 )
+from tidelog.consumer_groups.commits import GroupOffsets
+from tidelog.consumer_groups.consumer import classic_requests as classic_member
+from tidelog.consumer_groups.consumer import consumer_rebalance, migration
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
+from tidelog.consumer_groups.consumer.heartbeat import (
+    JOIN_EPOCH,
+    ConsumerHeartbeat,
+    ConsumerHeartbeatReply,
+)
+from tidelog.consumer_groups.errors import (
+    InconsistentProtocol,
+    UnknownGroup,
+    UnknownMember,
+)
+from tidelog.consumer_groups.groups import AnyGroup, Groups
+from tidelog.consumer_groups.hosted_members import HostedMembers
+from tidelog.consumer_groups.lag import Lag
 from tidelog.consumer_groups.offsets import (
     ConsumerGroupDescription,
     GroupDescription,
@@ -57,6 +53,7 @@ from tidelog.consumer_groups.offsets import (
     PartitionLag,
 )
 from tidelog.consumer_groups.own_settings import OwnSettings
+from tidelog.consumer_groups.records.group_records import GroupRecord, StateRecord
 
 ASSIGNORS = tuple(SERVER_ASSIGNORS)
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from tidelog.consumer_groups.member import NEVER_MS
+from tidelog.consumer_groups.classic.classic_member import NEVER_MS
 
 K = TypeVar("K", bound=Hashable)
 

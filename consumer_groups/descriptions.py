@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import UnknownTopicId
-from tidelog.consumer_groups.consumer_group import ConsumerGroup
-from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
-from tidelog.consumer_groups.consumer_protocol import decode_assignment, topics_of
-from tidelog.consumer_groups.group import Group
-from tidelog.consumer_groups.member import Member
-from tidelog.consumer_groups.membership import CONSUMER_PROTOCOL_TYPE
+from tidelog.consumer_groups.classic.classic_group import Group
+from tidelog.consumer_groups.classic.classic_member import Member
+from tidelog.consumer_groups.classic.consumer_protocol import decode_assignment, topics_of
+from tidelog.consumer_groups.classic.membership import CONSUMER_PROTOCOL_TYPE
+from tidelog.consumer_groups.classic.rebalance import State
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.offsets import (
     ConsumerGroupDescription,
     ConsumerMemberDescription,
@@ -21,7 +21,7 @@ from tidelog.consumer_groups.offsets import (
     TopicIdPartitionName,
     TopicPartition,
 )
-from tidelog.consumer_groups.rebalance import State
+from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
 
 CLASSIC = "classic"
 CONSUMER = "consumer"

@@ -17,14 +17,13 @@ from typing import Any, TypeVar
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError
-from tidelog.consumer_groups import consumer_rebalance, migration
 from tidelog.consumer_groups.beginnings import Beginnings
 from tidelog.consumer_groups.catalog_view import CatalogView
-from tidelog.consumer_groups.consumer_group import ConsumerGroup, TopicsNow
-from tidelog.consumer_groups.consumer_group_records import (
-    ConsumerGroupRecord,
-    GroupEpochRecord,
-)
+from tidelog.consumer_groups.classic.classic_group import Group
+from tidelog.consumer_groups.classic.classic_member import NEVER_MS
+from tidelog.consumer_groups.classic.rebalance import Outcome, State, Store
+from tidelog.consumer_groups.consumer import consumer_rebalance, migration
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, TopicsNow
 from tidelog.consumer_groups.deadlines import Deadlines
 from tidelog.consumer_groups.errors import (
     CoordinatorLoading,
@@ -33,20 +32,21 @@ from tidelog.consumer_groups.errors import (
     InvalidGroupId,
     UnknownGroup,
 )
-from tidelog.consumer_groups.group import Group
-from tidelog.consumer_groups.group_records import (
+from tidelog.consumer_groups.offset_store import OffsetStore
+from tidelog.consumer_groups.offsets_topic import OffsetsTopic
+from tidelog.consumer_groups.own_settings import GroupsOwnSettings
+from tidelog.consumer_groups.records.consumer_group_records import (
+    ConsumerGroupRecord,
+    GroupEpochRecord,
+)
+from tidelog.consumer_groups.records.group_records import (
     GroupMetadata,
     GroupRecord,
     OffsetRecord,
     StateRecord,
 )
-from tidelog.consumer_groups.member import NEVER_MS
-from tidelog.consumer_groups.member_watches import MemberWatches
-from tidelog.consumer_groups.offset_store import OffsetStore
-from tidelog.consumer_groups.offsets_topic import OffsetsTopic
-from tidelog.consumer_groups.own_settings import GroupsOwnSettings
-from tidelog.consumer_groups.rebalance import Outcome, State, Store
 from tidelog.consumer_groups.settings import GroupSettings
+from tidelog.consumer_groups.watches import MemberWatches
 from tidelog.storage.errors import StorageError
 
 R = TypeVar("R")

@@ -15,17 +15,15 @@ from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.broker.waiting import Watched
-from tidelog.consumer_groups import hosted_member
-from tidelog.consumer_groups.consumer_group import ConsumerGroup, ConsumerMember
-from tidelog.consumer_groups.consumer_group_records import MemberSubscription, TopicIdPartition
-from tidelog.consumer_groups.consumer_heartbeat import (
+from tidelog.consumer_groups.commits import GroupOffsets
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, ConsumerMember
+from tidelog.consumer_groups.consumer.heartbeat import (
     JOIN_EPOCH,
     LEAVE_EPOCH,
     LEAVE_STATIC_EPOCH,
     ConsumerHeartbeat,
     ConsumerHeartbeatReply,
 )
-from tidelog.consumer_groups.cursor import LATEST, Cursor, decode_cursor
 from tidelog.consumer_groups.errors import (
     IllegalGeneration,
     InconsistentProtocol,
@@ -35,10 +33,15 @@ from tidelog.consumer_groups.errors import (
     UnknownGroup,
     UnknownMember,
 )
-from tidelog.consumer_groups.group_offsets import GroupOffsets
 from tidelog.consumer_groups.groups import Groups
-from tidelog.consumer_groups.hosted_member import HOSTED_PREFIX, Extent, is_hosted
+from tidelog.consumer_groups.hosted import hosted_member
+from tidelog.consumer_groups.hosted.cursor import LATEST, Cursor, decode_cursor
+from tidelog.consumer_groups.hosted.hosted_member import HOSTED_PREFIX, Extent, is_hosted
 from tidelog.consumer_groups.offsets import OffsetAndMetadata, TopicPartition
+from tidelog.consumer_groups.records.consumer_group_records import (
+    MemberSubscription,
+    TopicIdPartition,
+)
 
 SendHeartbeat = Callable[[ConsumerHeartbeat], Awaitable[ConsumerHeartbeatReply]]
 

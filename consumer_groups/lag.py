@@ -17,12 +17,12 @@ from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.consumer_groups.beginnings import Beginnings
+from tidelog.consumer_groups.classic.classic_group import Group
+from tidelog.consumer_groups.classic.membership import CONSUMER_PROTOCOL_TYPE
 from tidelog.consumer_groups.descriptions import AnyGroup, assigned, named
-from tidelog.consumer_groups.group import Group
-from tidelog.consumer_groups.membership import CONSUMER_PROTOCOL_TYPE
 from tidelog.consumer_groups.offsets import CommittedOffset, PartitionLag, TopicPartition
+from tidelog.storage.cache.read_cache import LogId
 from tidelog.storage.errors import StorageError
-from tidelog.storage.read_cache import LogId
 
 _KEPT = 20_000
 

@@ -20,13 +20,13 @@ from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError, TopicExists, UnknownTopic
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
+from tidelog.consumer_groups.classic.classic_member import NEVER_MS
 from tidelog.consumer_groups.errors import CoordinatorUnavailable, GroupError
-from tidelog.consumer_groups.group_records import KeyValue, StateRecord, decode, encode
-from tidelog.consumer_groups.member import NEVER_MS
+from tidelog.consumer_groups.records.group_records import KeyValue, StateRecord, decode, encode
 from tidelog.consumer_groups.settings import GroupSettings
+from tidelog.storage.batches.record import Record
+from tidelog.storage.batches.record_batch import batches, decode_records, encode_batch
 from tidelog.storage.errors import StorageError, WritesStopped
-from tidelog.storage.record import Record
-from tidelog.storage.record_batch import batches, decode_records, encode_batch
 
 OFFSETS_TOPIC = "__consumer_offsets"
 _BATCH_BYTES = 512 * 1024

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import InvalidSetting
-from tidelog.broker.layered_settings import LayeredSettings
-from tidelog.broker.settings import Setting, table
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.broker.settings.layered_settings import LayeredSettings
+from tidelog.broker.settings.setting import Setting, table
 from tidelog.consumer_groups.settings import GroupSettings
 
 _INTERVAL, _SESSION = "consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"

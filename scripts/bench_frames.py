@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from tidelog.storage.record_batch import HEADER_SIZE, encode_batch
+from tidelog.storage.batches.record_batch import HEADER_SIZE, encode_batch
 
 UNDER_WAY = 5
 _PARTITION_MAX_BYTES = 1024 * 1024

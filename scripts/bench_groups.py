@@ -19,13 +19,13 @@ from pathlib import Path
 
 from bench_brokers import ApacheKafka, MeasuredBroker, Tidelog, Unavailable
 
-from tidelog.consumer_groups.consumer_protocol import (
+from tidelog.consumer_groups.classic.consumer_protocol import (
     Subscription,
     decode_assignment,
     encode_assignment,
     encode_subscription,
 )
-from tidelog.consumer_groups.encoding import (
+from tidelog.consumer_groups.records.encoding import (
     Reader,
     array,
     bytes_field,

@@ -14,11 +14,11 @@ import tempfile
 import time
 
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
+from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC
-from tidelog.storage.record_batch import HEADER_SIZE, batches, decode_records
+from tidelog.storage.batches.record_batch import HEADER_SIZE, batches, decode_records
 
 TOPIC = "measured"
 TICK_S = 0.05

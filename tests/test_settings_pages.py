@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tidelog.api.config import OPTIONS, load_config, shown_settings
-from tidelog.broker.broker_settings import BROKER_SETTINGS
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "docs" / "service" / "tidelog.toml"

@@ -14,14 +14,14 @@ from tidelog.api.cli.client import CommandFailed
 from tidelog.api.cli.command_group import command_group
 from tidelog.api.cli.options import Json
 from tidelog.api.cli.output import print_json, print_table, size
-from tidelog.storage import file_names
-from tidelog.storage.batch_file import scan
-from tidelog.storage.compression import CODEC_NAMES
+from tidelog.storage.batches.compression import CODEC_NAMES
+from tidelog.storage.batches.record import encode_name
+from tidelog.storage.batches.record_batch import decode_records
 from tidelog.storage.errors import StorageError
-from tidelog.storage.file_names import parse_partition_directory_name, parse_segment_file_name
 from tidelog.storage.files import Disk
-from tidelog.storage.record import encode_name
-from tidelog.storage.record_batch import decode_records
+from tidelog.storage.local import file_names
+from tidelog.storage.local.batch_file import scan
+from tidelog.storage.local.file_names import parse_partition_directory_name, parse_segment_file_name
 
 app = command_group("Dump and verify the logs of a data directory.")
 

@@ -11,13 +11,13 @@ from tidelog.api.kafka.config_fields import (
     SET_FOR_ALL,
     misused_resources,
 )
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
-from tidelog.broker.broker_settings import BROKER_SETTINGS
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import InvalidSetting
-from tidelog.broker.layered_settings import LayeredSettings
-from tidelog.broker.settings import Setting
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS
+from tidelog.broker.settings.layered_settings import LayeredSettings
+from tidelog.broker.settings.setting import Setting
 from tidelog.broker.topic_name import check_topic_name
 
 Changes = dict[str, str | None]

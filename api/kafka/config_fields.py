@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
-from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettingValue
-from tidelog.broker.changing_settings import CHANGEABLE, Place
-from tidelog.broker.layered_settings import SettingValue
-from tidelog.broker.settings import Setting
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS, BrokerSettingValue
+from tidelog.broker.settings.changing_settings import CHANGEABLE, Place
+from tidelog.broker.settings.layered_settings import SettingValue
+from tidelog.broker.settings.setting import Setting
 
 TOPIC_RESOURCE, BROKER_RESOURCE, GROUP_RESOURCE = 2, 4, 32
 DELETE_OPERATION = 1

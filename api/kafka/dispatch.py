@@ -12,10 +12,12 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from tidelog.api.kafka.apis import APIS, Api, handler, message_class
-from tidelog.api.kafka.decoding import request_decoder
-from tidelog.api.kafka.encoding import Output, Values, Write, writer
-from tidelog.api.kafka.framing import (
+from tidelog.api.kafka.peer import Call, Peer
+from tidelog.api.kafka.refusals import Refusals
+from tidelog.api.kafka.wire.apis import APIS, Api, handler, message_class
+from tidelog.api.kafka.wire.decoding import request_decoder
+from tidelog.api.kafka.wire.encoding import Output, Values, Write, writer
+from tidelog.api.kafka.wire.framing import (
     Part,
     ProtocolError,
     RequestHeader,
@@ -24,8 +26,6 @@ from tidelog.api.kafka.framing import (
     response_head,
     skip_tags,
 )
-from tidelog.api.kafka.peer import Call, Peer
-from tidelog.api.kafka.refusals import Refusals
 from tidelog.api.measures import Measured, Measures
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 
-from tidelog.api.kafka.framing import Buffer, Part
+from tidelog.api.kafka.wire.framing import Buffer, Part
 from tidelog.storage.files import FileSlice
 
 _JOINED_BYTES_MAX = 16 * 1024

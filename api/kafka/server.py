@@ -18,10 +18,10 @@ from typing import cast
 
 from tidelog.api.address import Address
 from tidelog.api.kafka.dispatch import Dispatcher, Reply
-from tidelog.api.kafka.framing import LENGTH_SIZE, Part, ProtocolError, frame_size
 from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.peer import Peer
 from tidelog.api.kafka.refusals import Refusals
+from tidelog.api.kafka.wire.framing import LENGTH_SIZE, Part, ProtocolError, frame_size
 from tidelog.api.listening import listen, plain_address
 from tidelog.api.measures import Measures
 from tidelog.broker.broker import Broker

@@ -11,12 +11,8 @@ import uuid
 from collections.abc import Mapping
 
 from tidelog.api.errors import INTERNAL_ERROR, MAY_PASS, ApiError, HttpError, http_error
-from tidelog.api.measures import Measures
-from tidelog.api.rest.administration import Administration
-from tidelog.api.rest.browsers import Browsers
-from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.fetch import Fetch
-from tidelog.api.rest.http import (
+from tidelog.api.http.browsers import Browsers
+from tidelog.api.http.http import (
     NO_STORE,
     ClientDisconnected,
     Message,
@@ -28,15 +24,19 @@ from tidelog.api.rest.http import (
     reply,
     too_large,
 )
-from tidelog.api.rest.pages import Pages
-from tidelog.api.rest.parameters import known_parameters
+from tidelog.api.http.parameters import known_parameters
+from tidelog.api.http.proxies import Proxies, below
+from tidelog.api.http.server import is_loopback
+from tidelog.api.http.target import path_of, segments
+from tidelog.api.measures import Measures
+from tidelog.api.rest.administration.framework import Administration
+from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.probes import Probes
-from tidelog.api.rest.produce import Produce
-from tidelog.api.rest.proxies import Proxies, below
+from tidelog.api.rest.records.fetch import Fetch
+from tidelog.api.rest.records.pages import Pages
+from tidelog.api.rest.records.produce import Produce
+from tidelog.api.rest.records.replay import Replay
 from tidelog.api.rest.rendering import error_body
-from tidelog.api.rest.replay import Replay
-from tidelog.api.rest.server import is_loopback
-from tidelog.api.rest.target import path_of, segments
 from tidelog.broker.errors import Loading
 
 _log = logging.getLogger("tidelog.http")

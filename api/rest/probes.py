@@ -14,8 +14,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from tidelog.api.http.http import NO_STORE, Send, reply
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.http import NO_STORE, Send, reply
 from tidelog.api.rest.rendering import encode_json
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC
 from tidelog.storage.errors import DiskFailed
@@ -71,7 +71,7 @@ class Probes:
 
 def _import_metrics() -> Any:
     """In a thread: the library takes longer than others may have to wait."""
-    from tidelog.api.rest.metrics import page
+    from tidelog.api.rest.administration.metrics import page
 
     return page
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from tidelog.api.errors import HttpError
+from tidelog.storage.batches.record import Record, encode_name
 from tidelog.storage.errors import UnreadableBatch
-from tidelog.storage.record import Record, encode_name
 
 encode_json = msgspec.json.encode
 _NULL = b"null"

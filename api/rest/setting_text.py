@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tidelog.api.units import in_plain_numbers
-from tidelog.broker.settings import Setting
+from tidelog.broker.settings.setting import Setting
 
 SettingIn = str | int | float | bool
 

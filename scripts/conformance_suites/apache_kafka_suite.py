@@ -16,7 +16,7 @@ from pathlib import Path
 from junit_report import read_report
 from suite import Run, Suite, TestResult
 
-from tidelog.broker.broker_settings import BROKER_SETTINGS
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS
 
 VERSION = "4.3.1"
 _HERE = Path(__file__).with_name("apache_kafka")

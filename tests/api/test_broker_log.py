@@ -14,9 +14,9 @@ import pytest
 
 import tidelog.api
 from tidelog.api.broker_log import BrokerLog, CannotLog, JsonLines, TextLines
-from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import InvalidSetting
 from tidelog.broker.log_levels import AREAS, LogLevels, parse_log_levels
+from tidelog.broker.settings.broker_settings import BrokerSettings
 
 ROOMS = ("api", "broker", "consumer_groups", "storage")
 TEXT = re.compile(r"(\S+) (DEBUG|INFO|WARNING|ERROR) (\S+): (.*)", re.DOTALL)

@@ -17,8 +17,8 @@ from tidelog.api.config import (
     shown_settings,
 )
 from tidelog.api.service_variables import is_service_variable
-from tidelog.broker.broker_settings import BROKER_SETTINGS
 from tidelog.broker.errors import InvalidSetting
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS
 
 HERE = Path("/nowhere")
 

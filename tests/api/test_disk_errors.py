@@ -28,8 +28,8 @@ from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
+from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.files import FileSlice
-from tidelog.storage.record_batch import encode_batch
 
 NOW = 1_700_000_000_000
 KAFKA_STORAGE_ERROR = 56

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from tidelog.api.errors import ANSWERS, ApiError, http_error, kafka_error
-from tidelog.api.rest.answers import errors as documented
+from tidelog.api.rest.administration.answers import errors as documented
 from tidelog.broker import errors as broker
 from tidelog.consumer_groups import errors as groups
 from tidelog.storage import errors as storage

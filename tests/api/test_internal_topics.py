@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_wire import Message, Wire, item_codes
-from tidelog.api.kafka.apis import APIS
-from tidelog.storage.record_batch import encode_batch
+from tidelog.api.kafka.wire.apis import APIS
+from tidelog.storage.batches.record_batch import encode_batch
 
 _TOPIC = "__consumer_offsets"
 _PATH = f"/v1/topics/{_TOPIC}"

@@ -17,12 +17,12 @@ from tests.support.kafka_wire import ConnectionClosed, Message, Wire
 from tests.support.running_app import RunningApp
 from tests.support.setting_bounds import allowed, refused
 from tidelog.api.config import environment_name, load_config
-from tidelog.broker.broker_settings import BROKER_SETTINGS, PARTITIONS_MAX
 from tidelog.broker.errors import InvalidSetting
-from tidelog.broker.settings import Setting
-from tidelog.broker.topic_settings import TOPIC_SETTINGS
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS, PARTITIONS_MAX
+from tidelog.broker.settings.setting import Setting
+from tidelog.broker.settings.topic_settings import TOPIC_SETTINGS
 from tidelog.consumer_groups.own_settings import OWN_SETTINGS
-from tidelog.storage.record_batch import encode_batch
+from tidelog.storage.batches.record_batch import encode_batch
 
 INT_MAX, LONG_MAX = str(2**31 - 1), str(2**63 - 1)
 SESSION, INTERVAL = "session.timeout.ms", "heartbeat.interval.ms"

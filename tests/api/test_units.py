@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tidelog.api.config import load_config
 from tidelog.api.errors import ApiError
-from tidelog.api.rest.offset_spec import time_parameter
-from tidelog.api.rest.parameters import quantity
+from tidelog.api.http.parameters import quantity
+from tidelog.api.rest.records.offset_spec import time_parameter
 from tidelog.api.units import in_plain_numbers, parse_duration, parse_size, parse_time
-from tidelog.broker.broker_settings import BROKER_SETTINGS
 from tidelog.broker.errors import InvalidSetting
-from tidelog.broker.settings import Setting
-from tidelog.broker.topic_settings import TOPIC_SETTINGS
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS
+from tidelog.broker.settings.setting import Setting
+from tidelog.broker.settings.topic_settings import TOPIC_SETTINGS
 
 DAY_MS = 86_400_000
 NOW_MS = 1_700_000_000_000

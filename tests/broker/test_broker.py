@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import (
     InternalTopic,
     InvalidPartitions,
@@ -20,10 +19,11 @@ from tidelog.broker.errors import (
     UnknownTopicId,
 )
 from tidelog.broker.partition import Partition
+from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.broker.waiting import DataWaiter
+from tidelog.storage.batches.record import Record
+from tidelog.storage.batches.record_batch import batches, decode_records, encode_batch
 from tidelog.storage.errors import DirectoryInUse, OffsetOutOfRange
-from tidelog.storage.record import Record
-from tidelog.storage.record_batch import batches, decode_records, encode_batch
 
 NOW = 1_700_000_000_000
 

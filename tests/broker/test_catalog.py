@@ -16,10 +16,10 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
-from tidelog.broker.catalog import PRODUCER_ID_BLOCK
+from tidelog.broker.catalog.catalog import PRODUCER_ID_BLOCK
 from tidelog.broker.errors import CatalogUnreadable
-from tidelog.storage.record_batch import encode_batch
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.storage.batches.record_batch import encode_batch
 
 NOW = 1_700_000_000_000
 NAME = "catalog.sqlite"

@@ -14,13 +14,13 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
-from tidelog.broker.compaction_process import CompactionProcess
+from tidelog.broker.local.compaction_process import CompactionProcess
 from tidelog.broker.partition import Partition
-from tidelog.storage.checkpoints import decode_checkpoint
-from tidelog.storage.cleaner import CleaningJob
-from tidelog.storage.record import Record
-from tidelog.storage.record_batch import batches, decode_records, encode_batch
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.storage.batches.record import Record
+from tidelog.storage.batches.record_batch import batches, decode_records, encode_batch
+from tidelog.storage.compaction.cleaner import CleaningJob
+from tidelog.storage.local.checkpoints import decode_checkpoint
 
 MIB = 1024 * 1024
 NEVER_MS = "86400000"
@@ -214,7 +214,7 @@ async def run_with(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, action: object, now_ms: int
 ) -> None:
     monkeypatch.setattr(Meanwhile, "action", staticmethod(action))
-    monkeypatch.setattr("tidelog.broker.compaction.CompactionProcess", Meanwhile)
+    monkeypatch.setattr("tidelog.broker.local.compaction.CompactionProcess", Meanwhile)
     await broker.compaction.run(now_ms)
 
 

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from tests.support.broker_process import BrokerProcess
 from tests.support.refusing_disk import RefusingDisk
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import UnknownTopic
 from tidelog.broker.partition import Partition
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.errors import DiskFailed
-from tidelog.storage.file_names import (
+from tidelog.storage.local.file_names import (
     NAME_MAX,
     is_set_aside,
     parse_partition_directory_name,
     set_aside_directory_name,
 )
-from tidelog.storage.record_batch import encode_batch
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 NOW = 1_700_000_000_000

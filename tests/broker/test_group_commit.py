@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.manual_clock import ManualClock
-from tidelog.broker.group_commit import GroupCommit
+from tidelog.broker.local.group_commit import GroupCommit
+from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.errors import WritesStopped
 from tidelog.storage.files import Disk, File
-from tidelog.storage.log import Log
+from tidelog.storage.local.log import Log
+from tidelog.storage.local.log_state import LogPlace
+from tidelog.storage.local.open_segments import OpenSegments
+from tidelog.storage.local.recovery import create_log
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.log_state import LogPlace
-from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.record_batch import encode_batch
-from tidelog.storage.recovery import create_log
 
 
 class GatedFile(File):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
-from tidelog.storage.record_batch import encode_batch
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.storage.batches.record_batch import encode_batch
 
 HOUR_MS = 3_600_000
 START_MS = 1_700_000_000_000

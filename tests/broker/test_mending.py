@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidelog.broker.catalog_copy import (
+from tidelog.broker.catalog.catalog_copy import (
     CatalogCopy,
     Standing,
     decode_copy,
@@ -15,10 +15,13 @@ from tidelog.broker.catalog_copy import (
     settle,
     standing,
 )
-from tidelog.broker.mending import Found, FoundTopic, Mended, Said, mend, report
-from tidelog.broker.topic_row import TopicRow, decode_topic, encode_topic
-from tidelog.storage.partition_metadata import decode_partition_metadata, encode_partition_metadata
-from tidelog.storage.sealed_text import decode_sealed, encode_sealed
+from tidelog.broker.catalog.mending import Found, FoundTopic, Mended, Said, mend, report
+from tidelog.broker.catalog.topic_row import TopicRow, decode_topic, encode_topic
+from tidelog.storage.local.partition_metadata import (
+    decode_partition_metadata,
+    encode_partition_metadata,
+)
+from tidelog.storage.local.sealed_text import decode_sealed, encode_sealed
 
 A, B, C = (uuid.UUID(int=number) for number in (1, 2, 3))
 OWN = {"retention.ms": "1000"}

@@ -15,13 +15,13 @@ import pytest
 from tests.support.refusing_disk import RefusingDisk
 from tests.support.segment_files import check_indexes
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import PartitionOffline
 from tidelog.broker.partition import Partition
-from tidelog.storage.checkpoints import decode_checkpoint
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.errors import DiskFailed, DiskFull, StorageError, WritesStopped
-from tidelog.storage.record_batch import encode_batch
-from tidelog.storage.recovery_watch import Interrupted
+from tidelog.storage.local.checkpoints import decode_checkpoint
+from tidelog.storage.local.recovery_watch import Interrupted
 
 NOW = 1_700_000_000_000
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"

@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BROKER_SETTINGS, BrokerSettings
-from tidelog.broker.changing_settings import CHANGEABLE, Changed
 from tidelog.broker.errors import InvalidSetting, ShuttingDown
+from tidelog.broker.settings.broker_settings import BROKER_SETTINGS, BrokerSettings
+from tidelog.broker.settings.changing_settings import CHANGEABLE, Changed
 
 NOW = 1_700_000_000_000
 RETENTION, ROLL = "log.retention.ms", "log.roll.ms"

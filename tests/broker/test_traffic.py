@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
+from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.broker.topic import Topic
-from tidelog.storage.record_batch import encode_batch
+from tidelog.storage.batches.record_batch import encode_batch
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from tests.support.both_brokers import BothBrokers
 from tests.support.kafka_wire import Message
 from tests.support.setting_bounds import allowed, refused
-from tidelog.api.kafka.apis import APIS
-from tidelog.broker.settings import Setting
-from tidelog.broker.topic_settings import TOPIC_SETTINGS
+from tidelog.api.kafka.wire.apis import APIS
+from tidelog.broker.settings.setting import Setting
+from tidelog.broker.settings.topic_settings import TOPIC_SETTINGS
 
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
 

@@ -7,17 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.consumer_group_driver import REVOCATION_MS, ConsumerGroupDriver
-from tidelog.consumer_groups.consumer_group_records import (
-    CurrentRecord,
-    GroupEpochRecord,
-    MemberState,
-    RegexRecord,
-    SubscriptionRecord,
-    TargetEpochRecord,
-    TargetRecord,
-    TopicIdPartition,
-)
-from tidelog.consumer_groups.consumer_heartbeat import ConsumerHeartbeat
+from tidelog.consumer_groups.consumer.heartbeat import ConsumerHeartbeat
 from tidelog.consumer_groups.errors import (
     FencedInstance,
     FencedMemberEpoch,
@@ -28,6 +18,16 @@ from tidelog.consumer_groups.errors import (
     UnknownMember,
     UnreleasedInstance,
     UnsupportedAssignor,
+)
+from tidelog.consumer_groups.records.consumer_group_records import (
+    CurrentRecord,
+    GroupEpochRecord,
+    MemberState,
+    RegexRecord,
+    SubscriptionRecord,
+    TargetEpochRecord,
+    TargetRecord,
+    TopicIdPartition,
 )
 from tidelog.consumer_groups.settings import GroupSettings
 

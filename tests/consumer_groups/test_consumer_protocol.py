@@ -9,7 +9,7 @@ from kio.schema.consumer_protocol_assignment.v1.data import ConsumerProtocolAssi
 from kio.schema.consumer_protocol_subscription.v2.data import ConsumerProtocolSubscription
 from kio.serial import entity_reader
 
-from tidelog.consumer_groups.consumer_protocol import (
+from tidelog.consumer_groups.classic.consumer_protocol import (
     Subscription,
     decode_assignment,
     decode_subscription,

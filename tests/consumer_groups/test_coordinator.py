@@ -12,8 +12,11 @@ import pytest
 from tests.support.coordinator_site import SESSION_MS, Site
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import UnknownPartition, UnknownTopic
-from tidelog.consumer_groups.consumer_protocol import (
+from tidelog.consumer_groups.classic.consumer_protocol import (
     encode_assignment,
+)
+from tidelog.consumer_groups.classic.membership import (
+    LeavingMember,
 )
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.errors import (
@@ -30,13 +33,10 @@ from tidelog.consumer_groups.errors import (
     UnknownGroup,
     UnknownMember,
 )
-from tidelog.consumer_groups.group_records import OffsetRecord, encode
-from tidelog.consumer_groups.membership import (
-    LeavingMember,
-)
 from tidelog.consumer_groups.offsets import OffsetAndMetadata, OffsetChange, ResetTarget
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC, partition_of
-from tidelog.storage.record_batch import batches, decode_records, encode_batch
+from tidelog.consumer_groups.records.group_records import OffsetRecord, encode
+from tidelog.storage.batches.record_batch import batches, decode_records, encode_batch
 
 RETENTION_MS = 7 * 24 * 3_600_000
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidelog.consumer_groups.cursor import Cursor, decode_cursor, encode_cursor
 from tidelog.consumer_groups.errors import InvalidCursor
+from tidelog.consumer_groups.hosted.cursor import Cursor, decode_cursor, encode_cursor
 
 PLACES = st.tuples(st.uuids(), st.integers(0, 2**31 - 1))
 CURSORS = st.builds(

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from tests.support.group_driver import REBALANCE_MS, SESSION_MS, GroupDriver
-from tidelog.consumer_groups.consumer_protocol import Subscription, encode_subscription
+from tidelog.consumer_groups.classic.classic_group import NEW_MEMBER_JOIN_TIMEOUT_MS, Group
+from tidelog.consumer_groups.classic.consumer_protocol import Subscription, encode_subscription
+from tidelog.consumer_groups.classic.membership import (
+    HeartbeatRequest,
+    JoinReply,
+    LeavingMember,
+    SyncReply,
+)
+from tidelog.consumer_groups.classic.rebalance import State
 from tidelog.consumer_groups.errors import (
     CoordinatorUnavailable,
     FencedInstance,
@@ -18,14 +26,6 @@ from tidelog.consumer_groups.errors import (
     RebalanceInProgress,
     UnknownMember,
 )
-from tidelog.consumer_groups.group import NEW_MEMBER_JOIN_TIMEOUT_MS, Group
-from tidelog.consumer_groups.membership import (
-    HeartbeatRequest,
-    JoinReply,
-    LeavingMember,
-    SyncReply,
-)
-from tidelog.consumer_groups.rebalance import State
 from tidelog.consumer_groups.settings import GroupSettings
 
 

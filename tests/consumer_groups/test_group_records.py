@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidelog.consumer_groups import encoding
-from tidelog.consumer_groups.consumer_group_records import (
+from tidelog.consumer_groups.classic.consumer_protocol import (
+    Subscription,
+    decode_assignment,
+    decode_subscription,
+)
+from tidelog.consumer_groups.offsets import CommittedOffset
+from tidelog.consumer_groups.records import encoding
+from tidelog.consumer_groups.records.consumer_group_records import (
     ClassicMetadata,
     CurrentAssignment,
     CurrentRecord,
@@ -26,12 +32,7 @@ from tidelog.consumer_groups.consumer_group_records import (
     TargetEpochRecord,
     TargetRecord,
 )
-from tidelog.consumer_groups.consumer_protocol import (
-    Subscription,
-    decode_assignment,
-    decode_subscription,
-)
-from tidelog.consumer_groups.group_records import (
+from tidelog.consumer_groups.records.group_records import (
     GroupMember,
     GroupMetadata,
     GroupRecord,
@@ -41,9 +42,8 @@ from tidelog.consumer_groups.group_records import (
     decode,
     encode,
 )
-from tidelog.consumer_groups.offsets import CommittedOffset
-from tidelog.storage.record import Record
-from tidelog.storage.record_batch import batches, decode_records
+from tidelog.storage.batches.record import Record
+from tidelog.storage.batches.record_batch import batches, decode_records
 
 # Written by Apache Kafka 4.3.1 for confluent-kafka 2.16: a commit without membership, a static
 # member of a classic group and one of a new one, each committing and closing.

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from tidelog.consumer_groups import hosted_member
-from tidelog.consumer_groups.consumer_group_records import (
+from tidelog.consumer_groups.hosted import hosted_member
+from tidelog.consumer_groups.hosted.cursor import Cursor
+from tidelog.consumer_groups.hosted.hosted_member import Extent
+from tidelog.consumer_groups.records.consumer_group_records import (
     CurrentAssignment,
     MemberState,
     TopicIdPartition,
 )
-from tidelog.consumer_groups.cursor import Cursor
-from tidelog.consumer_groups.hosted_member import Extent
 
 TOPIC = UUID(int=1)
 

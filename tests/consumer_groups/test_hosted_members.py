@@ -10,8 +10,7 @@ import pytest
 
 from tests.support.coordinator_site import SESSION_MS, Site
 from tidelog.broker.waiting import DataWaiter
-from tidelog.consumer_groups.consumer_heartbeat import ConsumerHeartbeat
-from tidelog.consumer_groups.cursor import Cursor, encode_cursor
+from tidelog.consumer_groups.consumer.heartbeat import ConsumerHeartbeat
 from tidelog.consumer_groups.errors import (
     GroupFull,
     IllegalGeneration,
@@ -19,6 +18,7 @@ from tidelog.consumer_groups.errors import (
     UnknownMember,
     UnreleasedInstance,
 )
+from tidelog.consumer_groups.hosted.cursor import Cursor, encode_cursor
 from tidelog.consumer_groups.hosted_members import HostedJoin, Standing
 
 

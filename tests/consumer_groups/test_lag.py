@@ -11,7 +11,7 @@ from tests.support.coordinator_site import SESSION_MS, Site
 from tidelog.consumer_groups.errors import UnknownGroup
 from tidelog.consumer_groups.hosted_members import HostedJoin, Standing
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
-from tidelog.storage.record_batch import encode_batch
+from tidelog.storage.batches.record_batch import encode_batch
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from tests.support.coordinator_site import SESSION_MS, Site
-from tidelog.consumer_groups.consumer_heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
-from tidelog.consumer_groups.consumer_protocol import (
+from tidelog.consumer_groups.classic.consumer_protocol import (
     Subscription,
     decode_assignment,
     encode_assignment,
     encode_subscription,
 )
+from tidelog.consumer_groups.classic.membership import JoinReply, JoinRequest, LeavingMember
+from tidelog.consumer_groups.consumer.heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
 from tidelog.consumer_groups.errors import (
     FencedInstance,
     IllegalGeneration,
@@ -27,7 +28,6 @@ from tidelog.consumer_groups.errors import (
     UnknownGroup,
     UnknownMember,
 )
-from tidelog.consumer_groups.membership import JoinReply, JoinRequest, LeavingMember
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
 
 REBALANCE_MS = 30_000

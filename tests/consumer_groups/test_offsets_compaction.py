@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
+from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.coordinator_site import Site
-from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.errors import InvalidSetting
-from tidelog.consumer_groups.consumer_heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.consumer_groups.consumer.heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
 
 INTERVAL, SESSION = "consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"
 

@@ -23,9 +23,9 @@ from tests.support.odd_batches import (
     sized,
     varint,
 )
-from tidelog.storage.batch_body import check_body
+from tidelog.storage.batches.batch_body import check_body
+from tidelog.storage.batches.record_batch import check_batches, decode_records
 from tidelog.storage.errors import CorruptBatch, DecompressionTooLarge, InvalidRecord
-from tidelog.storage.record_batch import check_batches, decode_records
 
 REFUSED = {**BROKEN, **MISLABELLED, **MARKED_AS_NONE}
 TAKEN = {**READABLE, **BROKEN_INSIDE, **BROKEN_LATER}

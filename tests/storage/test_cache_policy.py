@@ -22,8 +22,8 @@ from tests.support.cached_batches import (
     make_batches,
     put,
 )
-from tidelog.storage.cached_run import LogId
-from tidelog.storage.read_cache import ReadCache
+from tidelog.storage.cache.cached_run import LogId
+from tidelog.storage.cache.read_cache import ReadCache
 
 
 def new_cache(budget_bytes: int = 4 * MIB) -> ReadCache:

@@ -13,10 +13,7 @@ from tests.support.apache_kafka import ApacheKafka
 from tests.support.compacting import compact, plan
 from tests.support.one_log import NOW, OneLog
 from tests.support.segment_files import check_indexes, walk_log
-from tidelog.storage.compaction import plan_compaction
-from tidelog.storage.errors import CorruptBatch, DiskFull
-from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.record_batch import (
+from tidelog.storage.batches.record_batch import (
     CONTROL,
     HEADER_SIZE,
     TRANSACTIONAL,
@@ -25,7 +22,10 @@ from tidelog.storage.record_batch import (
     encode_batch,
     read_header,
 )
-from tidelog.storage.segment import SegmentInfo
+from tidelog.storage.compaction.planning import plan_compaction
+from tidelog.storage.errors import CorruptBatch, DiskFull
+from tidelog.storage.local.segment import SegmentInfo
+from tidelog.storage.log_settings import LogSettings
 
 HOUR_MS = 3_600_000
 Plain = tuple[int, bytes | None, bytes | None]

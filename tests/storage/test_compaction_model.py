@@ -20,13 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.support.compacting import CuttingDisk, PowerCut, compact
 from tests.support.segment_files import check_indexes, walk_log
-from tidelog.storage.log import Log
+from tidelog.storage.batches.record import Record
+from tidelog.storage.batches.record_batch import batches, decode_records, encode_batch
+from tidelog.storage.local.log import Log
+from tidelog.storage.local.log_state import LogPlace
+from tidelog.storage.local.open_segments import OpenSegments
+from tidelog.storage.local.recovery import LastKnown, create_log, open_log
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.log_state import LogPlace
-from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.record import Record
-from tidelog.storage.record_batch import batches, decode_records, encode_batch
-from tidelog.storage.recovery import LastKnown, create_log, open_log
 
 HORIZON_MS = 5_000
 SETTINGS = LogSettings(

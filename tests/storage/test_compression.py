@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka import codec as kafka_python
 
-from tidelog.storage.compression import CODEC_NAMES, compress, decompress
+from tidelog.storage.batches.compression import CODEC_NAMES, compress, decompress
 from tidelog.storage.errors import CorruptBatch, DecompressionTooLarge, UnsupportedCodec
 
 CODECS = [1, 2, 3, 4]
@@ -147,7 +147,7 @@ def test_a_gzip_trailer_that_lies_costs_no_memory() -> None:
 BOMB = """
     import json, resource, sys
     import cramjam
-    from tidelog.storage.compression import decompress
+    from tidelog.storage.batches.compression import decompress
     from tidelog.storage.errors import DecompressionTooLarge
 
     codec, limit = int(sys.argv[1]), int(sys.argv[2])

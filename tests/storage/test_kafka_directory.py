@@ -16,18 +16,18 @@ from tests.support.apache_kafka import ApacheKafka
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.one_log import NOW, OneLog
 from tests.support.segment_files import check_indexes
-from tidelog.storage.checkpoints import decode_checkpoint
-from tidelog.storage.data_directory import DataDirectory
+from tidelog.storage.batches.record import Record
+from tidelog.storage.batches.record_batch import batches, check_batches, decode_records
 from tidelog.storage.files import Disk
-from tidelog.storage.leader_epochs import LeaderEpochs
-from tidelog.storage.log import Log
+from tidelog.storage.local.checkpoints import decode_checkpoint
+from tidelog.storage.local.data_directory import DataDirectory
+from tidelog.storage.local.leader_epochs import LeaderEpochs
+from tidelog.storage.local.log import Log
+from tidelog.storage.local.log_state import LogPlace
+from tidelog.storage.local.open_segments import OpenSegments
+from tidelog.storage.local.producer_state import ProducerState
+from tidelog.storage.local.recovery import LastKnown, open_log
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.log_state import LogPlace
-from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.producer_state import ProducerState
-from tidelog.storage.record import Record
-from tidelog.storage.record_batch import batches, check_batches, decode_records
-from tidelog.storage.recovery import LastKnown, open_log
 
 THEIRS = Path(__file__).parent / "data" / "kafka-4.3"
 PARTITION = THEIRS / "golden-0"

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.odd_batches import BODY, LARGE, MANY, READABLE, STREAMS, frame, member
-from tidelog.storage.compression import decompress
+from tidelog.storage.batches.compression import decompress
+from tidelog.storage.batches.lenient_streams import read_gzip, read_lz4
+from tidelog.storage.batches.record_batch import check_batches, decode_records
 from tidelog.storage.errors import CorruptBatch, DecompressionTooLarge
-from tidelog.storage.lenient_streams import read_gzip, read_lz4
-from tidelog.storage.record_batch import check_batches, decode_records
 
 MIB = 1024 * 1024
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.one_log import NOW, OneLog
 from tests.support.segment_files import check_indexes, read_offset_index, walk_log
+from tidelog.storage.batches.record_batch import encode_batch, read_header
 from tidelog.storage.errors import (
     BatchTooLarge,
     CorruptBatch,
@@ -19,7 +20,6 @@ from tidelog.storage.errors import (
     InvalidTimestamp,
     OffsetOutOfRange,
 )
-from tidelog.storage.record_batch import encode_batch, read_header
 
 
 @pytest.fixture

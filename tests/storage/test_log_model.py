@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.model_batches import Stored, stored
 from tests.support.segment_files import check_indexes, walk_log
-from tidelog.storage.cuts import acknowledge_damage
+from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.errors import (
     BatchTooLarge,
     CorruptBatch,
@@ -31,13 +31,13 @@ from tidelog.storage.errors import (
     OutOfOrderSequence,
     WritesStopped,
 )
-from tidelog.storage.flush import Flush
+from tidelog.storage.local.cuts import acknowledge_damage
+from tidelog.storage.local.flush import Flush
+from tidelog.storage.local.log_state import LogPlace
+from tidelog.storage.local.open_segments import OpenSegments
+from tidelog.storage.local.recovery import LastKnown, create_log, open_log
+from tidelog.storage.local.retention import plan_retention
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.log_state import LogPlace
-from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.record_batch import encode_batch
-from tidelog.storage.recovery import LastKnown, create_log, open_log
-from tidelog.storage.retention import plan_retention
 
 RETENTION_MS = 60_000
 SETTINGS = LogSettings(

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.one_log import OneLog
+from tidelog.storage.batches.record_batch import BatchHeader, encode_batch, read_header
 from tidelog.storage.errors import InvalidProducerEpoch, InvalidRecord, OutOfOrderSequence
-from tidelog.storage.producer_state import ProducerState
-from tidelog.storage.record_batch import BatchHeader, encode_batch, read_header
+from tidelog.storage.local.producer_state import ProducerState
 
 LAST = 2**31 - 1
 

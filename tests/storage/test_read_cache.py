@@ -18,8 +18,8 @@ from tests.support.cached_batches import (
     make_batches,
     put,
 )
-from tidelog.storage.cached_pages import Span
-from tidelog.storage.read_cache import ReadCache
+from tidelog.storage.cache.cached_pages import Span
+from tidelog.storage.cache.read_cache import ReadCache
 
 
 def new_cache(budget_bytes: int = 4 * MIB) -> ReadCache:

@@ -19,9 +19,9 @@ from tests.support.cached_batches import (
     make_batch,
     put,
 )
-from tidelog.storage.cached_pages import Span
-from tidelog.storage.cached_run import LogId
-from tidelog.storage.read_cache import ReadCache
+from tidelog.storage.cache.cached_pages import Span
+from tidelog.storage.cache.cached_run import LogId
+from tidelog.storage.cache.read_cache import ReadCache
 
 
 class CacheMachine(RuleBasedStateMachine):

@@ -14,15 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from tidelog.storage.compression import CODEC_NAMES
-from tidelog.storage.errors import (
-    CorruptBatch,
-    DecompressionTooLarge,
-    InvalidRecord,
-    UnsupportedCodec,
-)
-from tidelog.storage.record import Record
-from tidelog.storage.record_batch import (
+from tidelog.storage.batches.compression import CODEC_NAMES
+from tidelog.storage.batches.record import Record
+from tidelog.storage.batches.record_batch import (
     HEADER_SIZE,
     batches,
     check_batches,
@@ -32,6 +26,12 @@ from tidelog.storage.record_batch import (
     read_header,
     stamp,
     stamp_append_time,
+)
+from tidelog.storage.errors import (
+    CorruptBatch,
+    DecompressionTooLarge,
+    InvalidRecord,
+    UnsupportedCodec,
 )
 
 CODECS = pytest.mark.parametrize("codec", range(5), ids=CODEC_NAMES)

@@ -9,11 +9,11 @@ import pytest
 
 from tests.support.one_log import TOPIC_ID, OneLog
 from tests.support.segment_files import walk_log
-from tidelog.storage.cuts import acknowledge_damage
 from tidelog.storage.errors import (
     CorruptBatch,
     DirectoryUnreadable,
 )
+from tidelog.storage.local.cuts import acknowledge_damage
 
 
 @pytest.fixture

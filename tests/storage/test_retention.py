@@ -8,9 +8,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidelog.storage.local.retention import RetentionPlan, plan_retention
+from tidelog.storage.local.segment import SegmentInfo
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.retention import RetentionPlan, plan_retention
-from tidelog.storage.segment import SegmentInfo
 
 KEEP_ALL = LogSettings(retention_ms=-1, retention_bytes=-1)
 NOW = 1_000_000

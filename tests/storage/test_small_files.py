@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.faulty_disk import FaultyDisk
-from tidelog.storage import file_names
-from tidelog.storage.checkpoints import decode_checkpoint, encode_checkpoint
-from tidelog.storage.data_directory import DataDirectory
 from tidelog.storage.errors import DirectoryInUse, DirectoryUnreadable, DiskFull
-from tidelog.storage.file_names import (
+from tidelog.storage.files import Disk
+from tidelog.storage.local import file_names
+from tidelog.storage.local.checkpoints import decode_checkpoint, encode_checkpoint
+from tidelog.storage.local.data_directory import DataDirectory
+from tidelog.storage.local.file_names import (
     parse_partition_directory_name,
     parse_segment_file_name,
     partition_directory_name,
     segment_file_name,
 )
-from tidelog.storage.files import Disk
-from tidelog.storage.leader_epochs import LeaderEpochs
-from tidelog.storage.recovery import LastKnown
+from tidelog.storage.local.leader_epochs import LeaderEpochs
+from tidelog.storage.local.recovery import LastKnown
 
 topics = st.text("abcXYZ019._-", min_size=1, max_size=20)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tidelog.storage.cached_run import LogId
-from tidelog.storage.read_cache import ReadCache
-from tidelog.storage.record_batch import encode_batch, stamp
+from tidelog.storage.batches.record_batch import encode_batch, stamp
+from tidelog.storage.cache.cached_run import LogId
+from tidelog.storage.cache.read_cache import ReadCache
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -6,17 +6,17 @@ from enum import Enum, auto
 
 from tests.support.consumer_group_driver import REVOCATION_MS
 from tests.support.new_consumer import NewConsumer
-from tidelog.consumer_groups import classic_member
-from tidelog.consumer_groups.consumer_group import ConsumerGroup, TopicsNow
-from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
-from tidelog.consumer_groups.consumer_heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
-from tidelog.consumer_groups.consumer_protocol import (
+from tidelog.consumer_groups.classic.consumer_protocol import (
     Subscription,
     decode_assignment,
     encode_subscription,
 )
+from tidelog.consumer_groups.classic.membership import HeartbeatRequest, JoinRequest, SyncRequest
+from tidelog.consumer_groups.consumer import classic_requests as classic_member
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, TopicsNow
+from tidelog.consumer_groups.consumer.heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
 from tidelog.consumer_groups.errors import RebalanceInProgress
-from tidelog.consumer_groups.membership import HeartbeatRequest, JoinRequest, SyncRequest
+from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
 
 SESSION_MS = 10_000
 

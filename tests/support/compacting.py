@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support.faulty_disk import FaultyDisk
-from tidelog.storage import segment_swap
-from tidelog.storage.cleaner import Cleaner, CleaningJob, Source
-from tidelog.storage.compaction import CompactionPlan, plan_compaction
-from tidelog.storage.log import Log
+from tidelog.storage.compaction.cleaner import Cleaner, CleaningJob, Source
+from tidelog.storage.compaction.planning import CompactionPlan, plan_compaction
+from tidelog.storage.local import segment_swap
+from tidelog.storage.local.log import Log
 
 
 class PowerCut(BaseException):

@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from tidelog.consumer_groups import consumer_rebalance
 from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
-from tidelog.consumer_groups.consumer_group import ConsumerGroup, TopicInfo, TopicsNow
-from tidelog.consumer_groups.consumer_group_records import (
-    ConsumerGroupRecord,
-    TopicIdPartition,
-)
-from tidelog.consumer_groups.consumer_heartbeat import (
+from tidelog.consumer_groups.consumer import consumer_rebalance
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, TopicInfo, TopicsNow
+from tidelog.consumer_groups.consumer.heartbeat import (
     ConsumerHeartbeat,
     ConsumerHeartbeatReply,
+)
+from tidelog.consumer_groups.records.consumer_group_records import (
+    ConsumerGroupRecord,
+    TopicIdPartition,
 )
 from tidelog.consumer_groups.settings import GroupSettings
 

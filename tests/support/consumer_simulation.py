@@ -16,14 +16,10 @@ from typing import NamedTuple
 from tests.support.classic_consumer import ClassicConsumer
 from tests.support.consumer_group_driver import REVOCATION_MS, Catalog
 from tests.support.new_consumer import NewConsumer
-from tidelog.consumer_groups import classic_member, consumer_rebalance
-from tidelog.consumer_groups.consumer_group import ConsumerGroup
-from tidelog.consumer_groups.consumer_group_records import (
-    ConsumerGroupRecord,
-    GroupEpochRecord,
-    TopicIdPartition,
-)
-from tidelog.consumer_groups.consumer_heartbeat import (
+from tidelog.consumer_groups.consumer import classic_requests as classic_member
+from tidelog.consumer_groups.consumer import consumer_rebalance
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
+from tidelog.consumer_groups.consumer.heartbeat import (
     ConsumerHeartbeat,
     ConsumerHeartbeatReply,
 )
@@ -31,6 +27,11 @@ from tidelog.consumer_groups.errors import (
     FencedInstance,
     GroupError,
     UnreleasedInstance,
+)
+from tidelog.consumer_groups.records.consumer_group_records import (
+    ConsumerGroupRecord,
+    GroupEpochRecord,
+    TopicIdPartition,
 )
 from tidelog.consumer_groups.settings import GroupSettings
 

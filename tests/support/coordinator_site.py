@@ -10,23 +10,23 @@ from typing import Any
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
-from tidelog.consumer_groups.consumer_protocol import (
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.consumer_groups.classic.consumer_protocol import (
     Subscription,
     encode_assignment,
     encode_subscription,
 )
-from tidelog.consumer_groups.coordinator import Coordinator
-from tidelog.consumer_groups.errors import MemberIdRequired
-from tidelog.consumer_groups.membership import (
+from tidelog.consumer_groups.classic.membership import (
     HeartbeatRequest,
     JoinReply,
     JoinRequest,
     SyncReply,
     SyncRequest,
 )
+from tidelog.consumer_groups.coordinator import Coordinator
+from tidelog.consumer_groups.errors import MemberIdRequired
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
-from tidelog.storage.record_batch import encode_batch
+from tidelog.storage.batches.record_batch import encode_batch
 
 SESSION_MS = 10_000
 

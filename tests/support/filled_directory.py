@@ -17,9 +17,14 @@ from typing import NamedTuple
 from tests.support.broker_process import environment
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.broker_settings import BrokerSettings
 from tidelog.broker.partition import Partition
-from tidelog.storage.record_batch import batches, check_batches, decode_records, encode_batch
+from tidelog.broker.settings.broker_settings import BrokerSettings
+from tidelog.storage.batches.record_batch import (
+    batches,
+    check_batches,
+    decode_records,
+    encode_batch,
+)
 
 NOW = 1_700_000_000_000
 STEP_MS = 1000

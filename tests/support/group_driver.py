@@ -6,9 +6,8 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar
 
-from tidelog.consumer_groups.errors import GroupError, MemberIdRequired
-from tidelog.consumer_groups.group import Group
-from tidelog.consumer_groups.membership import (
+from tidelog.consumer_groups.classic.classic_group import Group
+from tidelog.consumer_groups.classic.membership import (
     HeartbeatRequest,
     JoinReply,
     JoinRequest,
@@ -17,7 +16,8 @@ from tidelog.consumer_groups.membership import (
     SyncReply,
     SyncRequest,
 )
-from tidelog.consumer_groups.rebalance import Outcome, State, Store
+from tidelog.consumer_groups.classic.rebalance import Outcome, State, Store
+from tidelog.consumer_groups.errors import GroupError, MemberIdRequired
 from tidelog.consumer_groups.settings import GroupSettings
 
 Result = JoinReply | SyncReply | GroupError

@@ -16,17 +16,17 @@ from tests.support.simulated_consumer import (
     SESSION_MS,
     SimulatedConsumer,
 )
-from tidelog.consumer_groups.consumer_protocol import decode_assignment
-from tidelog.consumer_groups.errors import GroupError
-from tidelog.consumer_groups.group import Group
-from tidelog.consumer_groups.group_records import GroupMetadata
-from tidelog.consumer_groups.membership import (
+from tidelog.consumer_groups.classic.classic_group import Group
+from tidelog.consumer_groups.classic.consumer_protocol import decode_assignment
+from tidelog.consumer_groups.classic.membership import (
     HeartbeatRequest,
     JoinRequest,
     LeavingMember,
     SyncRequest,
 )
-from tidelog.consumer_groups.rebalance import Outcome, Result, State, Store
+from tidelog.consumer_groups.classic.rebalance import Outcome, Result, State, Store
+from tidelog.consumer_groups.errors import GroupError
+from tidelog.consumer_groups.records.group_records import GroupMetadata
 from tidelog.consumer_groups.settings import GroupSettings
 
 LONGEST_WAIT_MS = 3 * REBALANCE_MS

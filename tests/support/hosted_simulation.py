@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.coordinator_site import Site
-from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
-from tidelog.consumer_groups.cursor import encode_cursor
 from tidelog.consumer_groups.errors import UnknownMember
+from tidelog.consumer_groups.hosted.cursor import encode_cursor
 from tidelog.consumer_groups.hosted_members import HostedJoin, HostedMembers, Standing
-from tidelog.storage.record_batch import encode_batch
+from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
+from tidelog.storage.batches.record_batch import encode_batch
 
 GROUP, TOPIC = "g", "t"
 PARTITIONS, CALLERS = 6, 5

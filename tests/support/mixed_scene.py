@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tests.support.both_brokers import MINE, BothBrokers, TopicId
 from tests.support.kafka_wire import Message
-from tidelog.storage.record_batch import encode_batch
+from tidelog.storage.batches.record_batch import encode_batch
 
 INTERNAL = "__consumer_offsets"
 UNKNOWN_ID, NO_ID = uuid.UUID(int=77), uuid.UUID(int=0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tests.support.consumer_group_driver import REVOCATION_MS
-from tidelog.consumer_groups.consumer_group import ConsumerGroup, TopicsNow
-from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
-from tidelog.consumer_groups.consumer_heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, TopicsNow
+from tidelog.consumer_groups.consumer.heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
+from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
 
 
 class NewConsumer:

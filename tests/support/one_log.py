@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.faulty_disk import FaultyDisk
-from tidelog.storage.log import Log
+from tidelog.storage.batches.record import Record
+from tidelog.storage.batches.record_batch import batches, decode_records, encode_batch
+from tidelog.storage.local.log import Log
+from tidelog.storage.local.log_state import AppendResult, LogPlace
+from tidelog.storage.local.open_segments import OpenSegments
+from tidelog.storage.local.recovery import LastKnown, create_log, open_log
+from tidelog.storage.local.recovery_watch import RecoveryWatch
 from tidelog.storage.log_settings import LogSettings
-from tidelog.storage.log_state import AppendResult, LogPlace
-from tidelog.storage.open_segments import OpenSegments
-from tidelog.storage.record import Record
-from tidelog.storage.record_batch import batches, decode_records, encode_batch
-from tidelog.storage.recovery import LastKnown, create_log, open_log
-from tidelog.storage.recovery_watch import RecoveryWatch
 
 NOW = 1_700_000_000_000
 TOPIC_ID = uuid.UUID(int=99)

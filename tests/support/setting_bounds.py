@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tidelog.broker.settings import Setting
+from tidelog.broker.settings.setting import Setting
 
 _FREE_TEXT = {
     "cors.origins": "https://a.example",

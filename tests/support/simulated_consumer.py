@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tidelog.consumer_groups.consumer_protocol import decode_assignment, encode_assignment
+from tidelog.consumer_groups.classic.consumer_protocol import decode_assignment, encode_assignment
+from tidelog.consumer_groups.classic.membership import (
+    HeartbeatRequest,
+    JoinReply,
+    JoinRequest,
+    LeavingMember,
+    SyncReply,
+    SyncRequest,
+)
 from tidelog.consumer_groups.errors import (
     FencedInstance,
     GroupError,
@@ -15,14 +23,6 @@ from tidelog.consumer_groups.errors import (
     IllegalGeneration,
     MemberIdRequired,
     UnknownMember,
-)
-from tidelog.consumer_groups.membership import (
-    HeartbeatRequest,
-    JoinReply,
-    JoinRequest,
-    LeavingMember,
-    SyncReply,
-    SyncRequest,
 )
 
 SESSION_MS = 10_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 
 _SHA_256, _SHA_512 = 1, 2
 _UNSUPPORTED_SASL_MECHANISM, _UNSUPPORTED_VERSION = 33, 35

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tidelog.api.kafka.apis import APIS
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import APIS
+from tidelog.api.kafka.wire.encoding import Values
 
 _UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?\Z")

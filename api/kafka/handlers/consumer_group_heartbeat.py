@@ -9,12 +9,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, milliseconds
 from tidelog.api.kafka.peer import Call
-from tidelog.consumer_groups.consumer_group_records import TopicIdPartition
-from tidelog.consumer_groups.consumer_heartbeat import JOIN_EPOCH, ConsumerHeartbeat
+from tidelog.api.kafka.wire.encoding import Values
+from tidelog.consumer_groups.consumer.heartbeat import JOIN_EPOCH, ConsumerHeartbeat
 from tidelog.consumer_groups.errors import GroupError
+from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
 
 _NO_TOPIC = uuid.UUID(int=0)
 

@@ -9,9 +9,9 @@ from collections import Counter
 from typing import Any
 
 from tidelog.api.kafka.config_fields import config_fields
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import InvalidReplicationFactor
 from tidelog.broker.topic import Topic
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 
 _EXACT, _DEFAULT, _ANY = 0, 1, 2
 _USER, _CLIENT, _IP = "user", "client-id", "ip"

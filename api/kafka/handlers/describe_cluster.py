@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import CLUSTER_OPERATIONS, this_broker
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 
 _BROKERS = 1
 _UNSUPPORTED_ENDPOINT_TYPE, _MISMATCHED_ENDPOINT_TYPE = 115, 114

@@ -13,9 +13,9 @@ from tidelog.api.kafka.config_fields import (
     cluster_configs,
     config_fields,
 )
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.topic_name import check_topic_name
 
 _BROKER_LOGGER, _CLIENT_METRICS = 8, 16

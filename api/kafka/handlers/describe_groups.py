@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import GROUP_OPERATIONS, code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.descriptions import CLASSIC
 from tidelog.consumer_groups.errors import GroupError, UnknownGroup
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 
 
 def handle(call: Call, request: Any) -> Values:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.topic_name import check_topic_name
 
 _NO_TRANSACTION = {"coordinator_epoch": -1, "current_txn_start_offset": -1}

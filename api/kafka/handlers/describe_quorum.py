@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 
 _METADATA_TOPIC = "__cluster_metadata"
 _UNKNOWN_TOPIC_OR_PARTITION = 3

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import TOPIC_OPERATIONS, code_of, partition_fields
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import check_topic_name

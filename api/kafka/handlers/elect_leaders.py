@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 
 _PREFERRED, _UNCLEAN = 0, 1
 _INVALID_REQUEST, _ELECTION_NOT_NEEDED = 42, 84

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
-from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.framing import Part
 from tidelog.api.kafka.lookups import (
     code_of,
     leader_epoch_error,
@@ -20,6 +18,8 @@ from tidelog.api.kafka.lookups import (
     topic_of,
 )
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
+from tidelog.api.kafka.wire.framing import Part
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Fetched, Partition
 from tidelog.broker.waiting import DataWaiter

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, this_broker
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.transactions import NOT_SERVED, refuse
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.errors import GroupError
 
 _GROUP, _TRANSACTION = 0, 1

@@ -6,10 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.altering import Changes, Present, alter
 from tidelog.api.kafka.config_fields import DELETE_OPERATION
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import InvalidSetting
-from tidelog.broker.settings import find
+from tidelog.broker.settings.setting import find
 
 _SET, _APPEND, _SUBTRACT = 0, 2, 3
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, milliseconds
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
+from tidelog.consumer_groups.classic.membership import JoinRequest
 from tidelog.consumer_groups.errors import GroupError, MemberIdRequired
-from tidelog.consumer_groups.membership import JoinRequest
 
 
 async def handle(call: Call, request: Any) -> Values:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, leader_epoch_error
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.partition import Partition
 
 _LATEST, _EARLIEST, _LARGEST, _EARLIEST_LOCAL = -1, -2, -3, -4

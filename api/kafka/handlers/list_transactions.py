@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
-from tidelog.consumer_groups.topic_regex import matching
+from tidelog.api.kafka.wire.encoding import Values
+from tidelog.consumer_groups.consumer.topic_regex import matching
 
 _STATES = {
     *("Empty", "Ongoing", "PrepareCommit", "PrepareAbort"),

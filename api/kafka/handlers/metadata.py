@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import (
     CLUSTER_OPERATIONS,
     TOPIC_OPERATIONS,
@@ -19,6 +18,7 @@ from tidelog.api.kafka.lookups import (
     this_broker,
 )
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError, UnknownTopic
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import check_topic_name

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, topic_fields, topic_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
+from tidelog.consumer_groups.commits import Offsets
 from tidelog.consumer_groups.errors import GroupError, UnknownGroup
-from tidelog.consumer_groups.group_offsets import Offsets
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
 
 _NEW_PROTOCOL_VERSION = 9

@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, topic_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
+from tidelog.consumer_groups.classic.membership import UNKNOWN_MEMBER_ID
 from tidelog.consumer_groups.errors import GroupError
-from tidelog.consumer_groups.membership import UNKNOWN_MEMBER_ID
 from tidelog.consumer_groups.offsets import CommittedOffset
 
 Committed = dict[tuple[str, int], CommittedOffset]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.lookups import code_of, leader_epoch_error
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.encoding import Values
 
 
 def handle(call: Call, request: Any) -> Values:

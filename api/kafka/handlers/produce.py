@@ -13,8 +13,11 @@ import uuid
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
-from tidelog.api.kafka.encoding import Values
-from tidelog.api.kafka.framing import (
+from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
+from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.transactions import TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+from tidelog.api.kafka.wire.encoding import Values
+from tidelog.api.kafka.wire.framing import (
     ELEMENTS_MAX,
     NULL_REFUSED,
     TEXT_MAX,
@@ -22,10 +25,9 @@ from tidelog.api.kafka.framing import (
     read_varint,
     skip_tags,
 )
-from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
-from tidelog.api.kafka.peer import Call
-from tidelog.api.kafka.transactions import TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 from tidelog.broker.partition import Partition
+from tidelog.storage.batches.record_batch import HEADER_SIZE, MAGIC, BatchHeader
+from tidelog.storage.batches.record_batch import read_header as read_batch_header
 from tidelog.storage.errors import (
     BatchTooLarge,
     CorruptBatch,
@@ -33,8 +35,6 @@ from tidelog.storage.errors import (
     InvalidTimestamp,
     UnsupportedCodec,
 )
-from tidelog.storage.record_batch import HEADER_SIZE, MAGIC, BatchHeader
-from tidelog.storage.record_batch import read_header as read_batch_header
 
 _INT16 = struct.Struct(">h")
 _INT32 = struct.Struct(">i")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidelog.api.kafka.framing import ProtocolError, frame_size
+from tidelog.api.kafka.wire.framing import ProtocolError, frame_size
 
 LIMIT = 104_857_600
 

@@ -25,16 +25,16 @@ from tests.support.kafka_wire import (
     has_messages,
 )
 from tests.support.sample_messages import sample_message
-from tidelog.api.kafka.apis import APIS, Api, request_reader
-from tidelog.api.kafka.decoding import request_decoder
-from tidelog.api.kafka.framing import (
+from tidelog.api.kafka.handlers.produce import read_request
+from tidelog.api.kafka.wire.apis import APIS, Api, request_reader
+from tidelog.api.kafka.wire.decoding import request_decoder
+from tidelog.api.kafka.wire.framing import (
     ELEMENTS_MAX,
     LENGTH_SIZE,
     ProtocolError,
     read_header,
     skip_tags,
 )
-from tidelog.api.kafka.handlers.produce import read_request
 
 _GROWTH_MAX_BYTES = 64 * 2**20
 _FRAME_MAX_BYTES = 100 * 2**20

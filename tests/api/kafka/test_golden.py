@@ -24,10 +24,16 @@ from tests.support.kafka_wire import (
     message_class,
 )
 from tests.support.sample_messages import sample_message
-from tidelog.api.kafka.apis import APIS, Api, request_reader
-from tidelog.api.kafka.apis import message_class as kio_class
-from tidelog.api.kafka.encoding import Output, field_shape, writer
-from tidelog.api.kafka.framing import LENGTH_SIZE, finish, read_header, response_head, skip_tags
+from tidelog.api.kafka.wire.apis import APIS, Api, request_reader
+from tidelog.api.kafka.wire.apis import message_class as kio_class
+from tidelog.api.kafka.wire.encoding import Output, field_shape, writer
+from tidelog.api.kafka.wire.framing import (
+    LENGTH_SIZE,
+    finish,
+    read_header,
+    response_head,
+    skip_tags,
+)
 
 _SAMPLES = 6
 _CORRELATION_ID = 7

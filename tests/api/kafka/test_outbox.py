@@ -17,8 +17,8 @@ import pytest
 import uvloop
 
 from tests.support.faulty_disk import FaultyDisk
-from tidelog.api.kafka.framing import Part
 from tidelog.api.kafka.outbox import Outbox
+from tidelog.api.kafka.wire.framing import Part
 from tidelog.storage.files import Buffer, File, FileSlice
 
 Loop = Callable[[], asyncio.AbstractEventLoop]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_wire import ConnectionClosed, Wire, decode_response, encode_request
-from tidelog.storage.record_batch import encode_batch
+from tidelog.storage.batches.record_batch import encode_batch
 
 _ids = struct.Struct(">i")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.broker_process import BrokerProcess
 from tidelog.api.errors import ApiError
-from tidelog.api.rest.accept import negotiate
+from tidelog.api.http.accept import negotiate
 
 JSON, LINES = b"application/json", b"application/x-ndjson"
 EVENTS, BYTES = b"text/event-stream", b"application/octet-stream"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.support.broker_process import BrokerProcess
 from tidelog.api.errors import ApiError
-from tidelog.api.rest.content_coding import Gunzip, codings_of, decode
+from tidelog.api.http.content_coding import Gunzip, codings_of, decode
 from tidelog.storage.errors import DecompressionTooLarge
 
 LIMIT = 10_000_000

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidelog.api.errors import ApiError
-from tidelog.api.rest.produce_body import Produced, parse_json, parse_line, parse_lines
+from tidelog.api.rest.records.produce_body import Produced, parse_json, parse_line, parse_lines
 from tidelog.api.rest.rendering import render_records
-from tidelog.storage.record import Record
+from tidelog.storage.batches.record import Record
 
 JSON = {"Content-Type": "application/json"}
 LINES = {"Content-Type": "application/x-ndjson"}

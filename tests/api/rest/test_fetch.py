@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.support.broker_process import BrokerProcess
-from tidelog.storage.record_batch import batches, decode_records
+from tidelog.storage.batches.record_batch import batches, decode_records
 
 START_MS = 1_700_000_000_000
 

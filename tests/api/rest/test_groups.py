@@ -19,7 +19,7 @@ from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
-from tidelog.consumer_groups.cursor import Cursor, encode_cursor
+from tidelog.consumer_groups.hosted.cursor import Cursor, encode_cursor
 
 START_MS = 1_700_000_000_000
 RECORDS = 100

@@ -19,7 +19,7 @@ from tests.support.broker_process import BrokerProcess
 from tests.support.http_member import HttpMember
 from tests.support.kafka_wire import Wire
 from tests.support.prometheus import complaints, prometheus
-from tidelog.api.rest.metrics import groups as group_metrics
+from tidelog.api.rest.administration.metrics import groups as group_metrics
 from tidelog.consumer_groups.offsets import PartitionLag
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"

@@ -16,10 +16,10 @@ from tests.support.coordinator_site import Site
 from tests.support.raw_http import Answer, call
 from tidelog.api.config import load_config
 from tidelog.api.errors import ApiError
-from tidelog.api.rest import members
-from tidelog.api.rest.app import build_app
+from tidelog.api.http.target import path_of, segments
+from tidelog.api.rest.administration import members
+from tidelog.api.rest.administration.app import build_app
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.target import path_of, segments
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40)
 ODD = (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidelog.api.errors import ApiError
-from tidelog.api.rest.parameters import is_integer, is_whole_number, parse_query
+from tidelog.api.http.parameters import is_integer, is_whole_number, parse_query
 
 NO_NUMBERS = [
     "",

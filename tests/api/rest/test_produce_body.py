@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidelog.api.errors import ApiError
-from tidelog.api.rest import produce_body
-from tidelog.api.rest.produce_body import Produced, parse_json, parse_line, parse_lines
-from tidelog.storage.record import EncodableRecord
+from tidelog.api.rest.records import produce_body
+from tidelog.api.rest.records.produce_body import Produced, parse_json, parse_line, parse_lines
+from tidelog.storage.batches.record import EncodableRecord
 
 NOW_MS = 1_700_000_000_000
 TEXTS = st.one_of(st.text(max_size=4), st.sampled_from(["", "null", '"', "\\", "\ud800", "\0"]))

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.broker_process import BrokerProcess
-from tidelog.api.rest.proxies import Proxies, below
+from tidelog.api.http.proxies import Proxies, below
 
 LOOPBACK = ("127.0.0.0/8", "::1")
 FORWARDED = {"Origin": "https://log.example:8443", "X-Forwarded-Host": "log.example:8443"}

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tidelog.api.address import Address
-from tidelog.api.rest.http import Message, Receive, Scope, Send
-from tidelog.api.rest.server import HttpServer
+from tidelog.api.http.http import Message, Receive, Scope, Send
+from tidelog.api.http.server import HttpServer
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 GET = b"GET / HTTP/1.1\r\n\r\n"
