@@ -12,9 +12,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+from tidelog.api.kafka.api_table import APIS
 from tidelog.api.kafka.peer import Call, Peer
 from tidelog.api.kafka.refusals import Refusals
-from tidelog.api.kafka.wire.apis import APIS, Api, handler, message_class
+from tidelog.api.kafka.wire.apis import Api, handler, message_class
 from tidelog.api.kafka.wire.decoding import request_decoder
 from tidelog.api.kafka.wire.encoding import Output, Values, Write, writer
 from tidelog.api.kafka.wire.framing import (
@@ -31,10 +32,6 @@ from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
 _API_VERSIONS = 18
-_PRODUCE = 0
-_ALONE = {"metadata", "create_topics", "delete_topics", "create_partitions", "delete_records"}
-_ALONE |= {"alter_configs", "incremental_alter_configs"}
-"""What changes topics: the next request of the connection is to see the change."""
 _log = logging.getLogger("tidelog.kafka")
 
 
@@ -86,7 +83,7 @@ class Route(NamedTuple):
     api: Api
     handle: Callable[..., Any]
     read: Callable[[memoryview, int], Any] | None
-    """Decodes the request; None for Produce, whose handler reads it in place."""
+    """Decodes the request; None where the handler reads it in place."""
     write: Write
     flexible_request: bool
     flexible_response: bool
@@ -99,11 +96,11 @@ class Route(NamedTuple):
         return cls(
             api,
             handler(api.name),
-            None if api.key == _PRODUCE else request_decoder(api.name, version),
+            None if api.reads_frame else request_decoder(api.name, version),
             writer(message_class(api.name, version, "response")),
             flexible,
-            flexible and api.key != _API_VERSIONS,
-            api.name in _ALONE,
+            flexible and api.flexible_head,
+            api.alone,
             measured,
         )
 

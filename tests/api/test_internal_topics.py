@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_wire import Message, Wire, item_codes
-from tidelog.api.kafka.wire.apis import APIS
+from tidelog.api.kafka.api_table import APIS
 from tidelog.storage.batches.record_batch import encode_batch
 
 _TOPIC = "__consumer_offsets"

@@ -17,7 +17,7 @@ from tests.support.apache_kafka import ApacheKafkaBroker
 from tests.support.both_brokers import CLOSED, BothBrokers, TopicId
 from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_wire import Message
-from tidelog.api.kafka.wire.apis import APIS
+from tidelog.api.kafka.api_table import APIS
 
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
 

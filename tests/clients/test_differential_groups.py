@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.both_brokers import MINE, BothBrokers, TopicId
 from tests.support.kafka_wire import Message
-from tidelog.api.kafka.wire.apis import APIS
+from tidelog.api.kafka.api_table import APIS
 
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
 

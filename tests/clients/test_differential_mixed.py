@@ -19,7 +19,7 @@ from tests.support.mixed_groups import GROUPS
 from tests.support.mixed_records import RECORDS
 from tests.support.mixed_scene import INTERNAL, Scene, batch, prepare
 from tests.support.mixed_topics import BROKER, LOGGER, TOPIC, TOPICS
-from tidelog.api.kafka.wire.apis import APIS
+from tidelog.api.kafka.api_table import APIS
 
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
 

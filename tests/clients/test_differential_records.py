@@ -17,7 +17,7 @@ from crc32c import crc32c
 from tests.support import odd_batches
 from tests.support.both_brokers import CLOSED, BothBrokers, TopicId
 from tests.support.kafka_wire import Message
-from tidelog.api.kafka.wire.apis import APIS
+from tidelog.api.kafka.api_table import APIS
 from tidelog.storage.batches.record_batch import encode_batch
 
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")

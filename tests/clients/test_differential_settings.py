@@ -13,7 +13,7 @@ import pytest
 from tests.support.both_brokers import BothBrokers
 from tests.support.kafka_wire import Message
 from tests.support.setting_bounds import allowed, refused
-from tidelog.api.kafka.wire.apis import APIS
+from tidelog.api.kafka.api_table import APIS
 from tidelog.broker.settings.setting import Setting
 from tidelog.broker.settings.topic_settings import TOPIC_SETTINGS
 

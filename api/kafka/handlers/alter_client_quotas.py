@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=49, name="alter_client_quotas", versions=(0, 1), flexible_from=1)
 
 _TYPES = ("user", "client-id", "ip")
 _UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42

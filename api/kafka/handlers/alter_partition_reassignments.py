@@ -6,7 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=45, name="alter_partition_reassignments", versions=(0, 1), flexible_from=0)
 
 _INVALID_REPLICA_ASSIGNMENT, _NO_REASSIGNMENT_IN_PROGRESS = 39, 85
 

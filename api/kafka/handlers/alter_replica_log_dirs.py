@@ -6,7 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=34, name="alter_replica_log_dirs", versions=(1, 2), flexible_from=2)
 
 _LOG_DIR_NOT_FOUND = 57
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=51, name="alter_user_scram_credentials", versions=(0, 0), flexible_from=0)
 
 _SHA_256, _SHA_512 = 1, 2
 _UNSUPPORTED_SASL_MECHANISM, _UNSUPPORTED_VERSION = 33, 35

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tidelog.api.kafka.api_table import APIS
 from tidelog.api.kafka.peer import Call
-from tidelog.api.kafka.wire.apis import APIS
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=18, name="api_versions", versions=(0, 4), flexible_from=3, flexible_head=False)
 
 _UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?\Z")

@@ -11,10 +11,13 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of, milliseconds
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.consumer.heartbeat import JOIN_EPOCH, ConsumerHeartbeat
 from tidelog.consumer_groups.errors import GroupError
 from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
+
+API = Api(key=68, name="consumer_group_heartbeat", versions=(0, 1), flexible_from=0)
 
 _NO_TOPIC = uuid.UUID(int=0)
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=37, name="create_partitions", versions=(0, 3), flexible_from=2, alone=True)
 
 _INVALID_REPLICA_ASSIGNMENT, _INVALID_REQUEST = 39, 42
 

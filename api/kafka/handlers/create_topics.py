@@ -11,9 +11,12 @@ from typing import Any
 from tidelog.api.kafka.config_fields import config_fields
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import InvalidReplicationFactor
 from tidelog.broker.topic import Topic
+
+API = Api(key=19, name="create_topics", versions=(2, 7), flexible_from=5, alone=True)
 
 _INVALID_REPLICA_ASSIGNMENT, _INVALID_CONFIG, _INVALID_REQUEST = 39, 40, 42
 _DEFAULT = -1

@@ -6,7 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import NO_ACCESS_CONTROL
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=31, name="delete_acls", versions=(1, 3), flexible_from=2)
 
 
 def handle(call: Call, request: Any) -> Values:

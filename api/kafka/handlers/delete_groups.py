@@ -6,8 +6,11 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.errors import GroupError
+
+API = Api(key=42, name="delete_groups", versions=(0, 2), flexible_from=2)
 
 
 async def handle(call: Call, request: Any) -> Values:

@@ -6,7 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=21, name="delete_records", versions=(0, 2), flexible_from=2, alone=True)
 
 
 async def handle(call: Call, request: Any) -> Values:

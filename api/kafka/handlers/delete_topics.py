@@ -10,9 +10,12 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.topic import Topic
+
+API = Api(key=20, name="delete_topics", versions=(1, 6), flexible_from=4, alone=True)
 
 _INVALID_REQUEST, _TOPIC_DELETION_DISABLED = 42, 73
 

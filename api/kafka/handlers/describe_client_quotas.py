@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=48, name="describe_client_quotas", versions=(0, 1), flexible_from=1)
 
 _EXACT, _DEFAULT, _ANY = 0, 1, 2
 _USER, _CLIENT, _IP = "user", "client-id", "ip"

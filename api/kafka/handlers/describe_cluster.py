@@ -6,7 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import CLUSTER_OPERATIONS, this_broker
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=60, name="describe_cluster", versions=(0, 2), flexible_from=0)
 
 _BROKERS = 1
 _UNSUPPORTED_ENDPOINT_TYPE, _MISMATCHED_ENDPOINT_TYPE = 115, 114

@@ -15,8 +15,11 @@ from tidelog.api.kafka.config_fields import (
 )
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.topic_name import check_topic_name
+
+API = Api(key=32, name="describe_configs", versions=(1, 4), flexible_from=4)
 
 _BROKER_LOGGER, _CLIENT_METRICS = 8, 16
 _INVALID_REQUEST = 42

@@ -10,9 +10,12 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import GROUP_OPERATIONS, code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.descriptions import CLASSIC
 from tidelog.consumer_groups.errors import GroupError, UnknownGroup
+
+API = Api(key=15, name="describe_groups", versions=(0, 6), flexible_from=5)
 
 
 def handle(call: Call, request: Any) -> Values:

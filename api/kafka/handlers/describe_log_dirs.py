@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=35, name="describe_log_dirs", versions=(1, 5), flexible_from=2)
 
 
 def handle(call: Call, request: Any) -> Values:

@@ -9,8 +9,11 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.topic_name import check_topic_name
+
+API = Api(key=61, name="describe_producers", versions=(0, 0), flexible_from=0)
 
 _NO_TRANSACTION = {"coordinator_epoch": -1, "current_txn_start_offset": -1}
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=55, name="describe_quorum", versions=(0, 2), flexible_from=0)
 
 _METADATA_TOPIC = "__cluster_metadata"
 _UNKNOWN_TOPIC_OR_PARTITION = 3

@@ -9,10 +9,13 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import TOPIC_OPERATIONS, code_of, partition_fields
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import check_topic_name
+
+API = Api(key=75, name="describe_topic_partitions", versions=(0, 0), flexible_from=0)
 
 _LIMIT_MAX = 2000
 _INVALID_REQUEST = 42

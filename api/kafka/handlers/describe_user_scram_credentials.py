@@ -6,7 +6,10 @@ from collections import Counter
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=50, name="describe_user_scram_credentials", versions=(0, 0), flexible_from=0)
 
 _RESOURCE_NOT_FOUND, _DUPLICATE_RESOURCE = 91, 92
 

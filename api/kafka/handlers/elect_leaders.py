@@ -6,7 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=43, name="elect_leaders", versions=(0, 2), flexible_from=2)
 
 _PREFERRED, _UNCLEAN = 0, 1
 _INVALID_REQUEST, _ELECTION_NOT_NEEDED = 42, 84

@@ -18,12 +18,15 @@ from tidelog.api.kafka.lookups import (
     topic_of,
 )
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.api.kafka.wire.framing import Part
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Fetched, Partition
 from tidelog.broker.waiting import DataWaiter
 from tidelog.storage.errors import OffsetOutOfRange, StorageError
+
+API = Api(key=1, name="fetch", versions=(4, 18), flexible_from=12)
 
 _FETCH_SESSION_ID_NOT_FOUND = 70
 _INITIAL_EPOCH, _FINAL_EPOCH = 0, -1

@@ -12,8 +12,11 @@ from typing import Any
 from tidelog.api.kafka.lookups import code_of, this_broker
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.transactions import NOT_SERVED, refuse
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.errors import GroupError
+
+API = Api(key=10, name="find_coordinator", versions=(0, 6), flexible_from=3)
 
 _GROUP, _TRANSACTION = 0, 1
 _INVALID_REQUEST = 42

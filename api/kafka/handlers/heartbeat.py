@@ -6,9 +6,12 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.classic.membership import HeartbeatRequest
 from tidelog.consumer_groups.errors import GroupError
+
+API = Api(key=12, name="heartbeat", versions=(0, 4), flexible_from=4)
 
 
 def handle(call: Call, request: Any) -> Values:

@@ -7,9 +7,12 @@ from typing import Any
 from tidelog.api.kafka.altering import Changes, Present, alter
 from tidelog.api.kafka.config_fields import DELETE_OPERATION
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import InvalidSetting
 from tidelog.broker.settings.setting import find
+
+API = Api(key=44, name="incremental_alter_configs", versions=(0, 1), flexible_from=1, alone=True)
 
 _SET, _APPEND, _SUBTRACT = 0, 2, 3
 

@@ -10,7 +10,10 @@ from typing import Any
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.transactions import refuse
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=22, name="init_producer_id", versions=(0, 5), flexible_from=2)
 
 _INVALID_REQUEST = 42
 

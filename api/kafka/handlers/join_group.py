@@ -11,9 +11,12 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of, milliseconds
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.classic.membership import JoinRequest
 from tidelog.consumer_groups.errors import GroupError, MemberIdRequired
+
+API = Api(key=11, name="join_group", versions=(0, 9), flexible_from=6)
 
 
 async def handle(call: Call, request: Any) -> Values:

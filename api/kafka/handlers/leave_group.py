@@ -6,9 +6,12 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.classic.membership import LeavingMember
 from tidelog.consumer_groups.errors import GroupError
+
+API = Api(key=13, name="leave_group", versions=(0, 5), flexible_from=4)
 
 
 async def handle(call: Call, request: Any) -> Values:

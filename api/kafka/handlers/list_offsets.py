@@ -11,8 +11,11 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of, leader_epoch_error
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.partition import Partition
+
+API = Api(key=2, name="list_offsets", versions=(1, 11), flexible_from=6)
 
 _LATEST, _EARLIEST, _LARGEST, _EARLIEST_LOCAL = -1, -2, -3, -4
 _LATEST_TIERED, _EARLIEST_PENDING_UPLOAD = -5, -6

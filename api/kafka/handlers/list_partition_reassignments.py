@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=46, name="list_partition_reassignments", versions=(0, 0), flexible_from=0)
 
 
 def handle(call: Call, request: Any) -> Values:

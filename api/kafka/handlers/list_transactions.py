@@ -6,8 +6,11 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.consumer.topic_regex import matching
+
+API = Api(key=66, name="list_transactions", versions=(0, 2), flexible_from=0)
 
 _STATES = {
     *("Empty", "Ongoing", "PrepareCommit", "PrepareAbort"),

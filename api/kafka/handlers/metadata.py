@@ -18,10 +18,13 @@ from tidelog.api.kafka.lookups import (
     this_broker,
 )
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError, UnknownTopic
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import check_topic_name
+
+API = Api(key=3, name="metadata", versions=(0, 13), flexible_from=9, alone=True)
 
 _BY_ID_FROM = 12
 _INVALID_REQUEST = 42

@@ -10,11 +10,14 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of, topic_fields, topic_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.commits import Offsets
 from tidelog.consumer_groups.errors import GroupError, UnknownGroup
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
+
+API = Api(key=8, name="offset_commit", versions=(2, 10), flexible_from=8)
 
 _NEW_PROTOCOL_VERSION = 9
 _ILLEGAL_GENERATION, _UNSUPPORTED_VERSION = 22, 35

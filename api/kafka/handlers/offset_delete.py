@@ -6,9 +6,12 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError, GroupSubscribed, InvalidGroupId
+
+API = Api(key=47, name="offset_delete", versions=(0, 0))
 
 
 async def handle(call: Call, request: Any) -> Values:

@@ -12,11 +12,14 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of, topic_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.classic.membership import UNKNOWN_MEMBER_ID
 from tidelog.consumer_groups.errors import GroupError
 from tidelog.consumer_groups.offsets import CommittedOffset
+
+API = Api(key=9, name="offset_fetch", versions=(1, 10), flexible_from=6)
 
 Committed = dict[tuple[str, int], CommittedOffset]
 

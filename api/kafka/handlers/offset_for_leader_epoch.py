@@ -6,7 +6,10 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of, leader_epoch_error
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=23, name="offset_for_leader_epoch", versions=(2, 4), flexible_from=4)
 
 
 def handle(call: Call, request: Any) -> Values:

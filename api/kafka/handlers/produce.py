@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.transactions import TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.api.kafka.wire.framing import (
     ELEMENTS_MAX,
@@ -34,6 +35,10 @@ from tidelog.storage.errors import (
     InvalidRecord,
     InvalidTimestamp,
     UnsupportedCodec,
+)
+
+API = Api(
+    key=0, name="produce", versions=(3, 13), flexible_from=9, advertised_min=0, reads_frame=True
 )
 
 _INT16 = struct.Struct(">h")

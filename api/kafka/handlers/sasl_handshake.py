@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=17, name="sasl_handshake", versions=(0, 1))
 
 _ILLEGAL_SASL_STATE = 34
 

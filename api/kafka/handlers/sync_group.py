@@ -6,9 +6,12 @@ from typing import Any
 
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.classic.membership import SyncRequest
 from tidelog.consumer_groups.errors import GroupError
+
+API = Api(key=14, name="sync_group", versions=(0, 5), flexible_from=4)
 
 _NAMES_FROM = 5
 _INCONSISTENT_GROUP_PROTOCOL = 23

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.kafka.peer import Call
+from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+
+API = Api(key=64, name="unregister_broker", versions=(0, 0), flexible_from=0)
 
 _INVALID_REQUEST, _BROKER_ID_NOT_REGISTERED = 42, 102
 

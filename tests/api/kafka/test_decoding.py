@@ -16,7 +16,8 @@ from tests.support.apache_kafka import ApacheKafkaBroker
 from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_wire import ConnectionClosed, Wire, encode_request
 from tests.support.schema_bytes import Place, places, request, varint
-from tidelog.api.kafka.wire.apis import APIS, Api
+from tidelog.api.kafka.api_table import APIS
+from tidelog.api.kafka.wire.apis import Api
 
 _LENGTH = struct.Struct(">i")
 _PROBE = encode_request("api_versions", 0, {}, 0x7EAD)

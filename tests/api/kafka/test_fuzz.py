@@ -25,8 +25,9 @@ from tests.support.kafka_wire import (
     has_messages,
 )
 from tests.support.sample_messages import sample_message
+from tidelog.api.kafka.api_table import APIS
 from tidelog.api.kafka.handlers.produce import read_request
-from tidelog.api.kafka.wire.apis import APIS, Api, request_reader
+from tidelog.api.kafka.wire.apis import Api, request_reader
 from tidelog.api.kafka.wire.decoding import request_decoder
 from tidelog.api.kafka.wire.framing import (
     ELEMENTS_MAX,

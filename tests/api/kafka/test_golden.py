@@ -24,7 +24,8 @@ from tests.support.kafka_wire import (
     message_class,
 )
 from tests.support.sample_messages import sample_message
-from tidelog.api.kafka.wire.apis import APIS, Api, request_reader
+from tidelog.api.kafka.api_table import APIS
+from tidelog.api.kafka.wire.apis import Api, request_reader
 from tidelog.api.kafka.wire.apis import message_class as kio_class
 from tidelog.api.kafka.wire.encoding import Output, field_shape, writer
 from tidelog.api.kafka.wire.framing import (

@@ -1,0 +1,60 @@
+"""The APIs that are served: written by scripts/api_table from what their handlers declare."""
+
+from __future__ import annotations
+
+from tidelog.api.kafka.wire.apis import Api
+
+APIS = {
+    api.key: api
+    for api in (
+        Api(0, "produce", (3, 13), flexible_from=9, advertised_min=0, reads_frame=True),
+        Api(1, "fetch", (4, 18), flexible_from=12),
+        Api(2, "list_offsets", (1, 11), flexible_from=6),
+        Api(3, "metadata", (0, 13), flexible_from=9, alone=True),
+        Api(8, "offset_commit", (2, 10), flexible_from=8),
+        Api(9, "offset_fetch", (1, 10), flexible_from=6),
+        Api(10, "find_coordinator", (0, 6), flexible_from=3),
+        Api(11, "join_group", (0, 9), flexible_from=6),
+        Api(12, "heartbeat", (0, 4), flexible_from=4),
+        Api(13, "leave_group", (0, 5), flexible_from=4),
+        Api(14, "sync_group", (0, 5), flexible_from=4),
+        Api(15, "describe_groups", (0, 6), flexible_from=5),
+        Api(16, "list_groups", (0, 5), flexible_from=3),
+        Api(17, "sasl_handshake", (0, 1)),
+        Api(18, "api_versions", (0, 4), flexible_from=3, flexible_head=False),
+        Api(19, "create_topics", (2, 7), flexible_from=5, alone=True),
+        Api(20, "delete_topics", (1, 6), flexible_from=4, alone=True),
+        Api(21, "delete_records", (0, 2), flexible_from=2, alone=True),
+        Api(22, "init_producer_id", (0, 5), flexible_from=2),
+        Api(23, "offset_for_leader_epoch", (2, 4), flexible_from=4),
+        Api(29, "describe_acls", (1, 3), flexible_from=2),
+        Api(30, "create_acls", (1, 3), flexible_from=2),
+        Api(31, "delete_acls", (1, 3), flexible_from=2),
+        Api(32, "describe_configs", (1, 4), flexible_from=4),
+        Api(33, "alter_configs", (0, 2), flexible_from=2, alone=True),
+        Api(34, "alter_replica_log_dirs", (1, 2), flexible_from=2),
+        Api(35, "describe_log_dirs", (1, 5), flexible_from=2),
+        Api(37, "create_partitions", (0, 3), flexible_from=2, alone=True),
+        Api(41, "describe_delegation_token", (1, 3), flexible_from=2),
+        Api(42, "delete_groups", (0, 2), flexible_from=2),
+        Api(43, "elect_leaders", (0, 2), flexible_from=2),
+        Api(44, "incremental_alter_configs", (0, 1), flexible_from=1, alone=True),
+        Api(45, "alter_partition_reassignments", (0, 1), flexible_from=0),
+        Api(46, "list_partition_reassignments", (0, 0), flexible_from=0),
+        Api(47, "offset_delete", (0, 0)),
+        Api(48, "describe_client_quotas", (0, 1), flexible_from=1),
+        Api(49, "alter_client_quotas", (0, 1), flexible_from=1),
+        Api(50, "describe_user_scram_credentials", (0, 0), flexible_from=0),
+        Api(51, "alter_user_scram_credentials", (0, 0), flexible_from=0),
+        Api(55, "describe_quorum", (0, 2), flexible_from=0),
+        Api(60, "describe_cluster", (0, 2), flexible_from=0),
+        Api(61, "describe_producers", (0, 0), flexible_from=0),
+        Api(64, "unregister_broker", (0, 0), flexible_from=0),
+        Api(65, "describe_transactions", (0, 0), flexible_from=0),
+        Api(66, "list_transactions", (0, 2), flexible_from=0),
+        Api(68, "consumer_group_heartbeat", (0, 1), flexible_from=0),
+        Api(69, "consumer_group_describe", (0, 1), flexible_from=0),
+        Api(74, "list_config_resources", (0, 1), flexible_from=0),
+        Api(75, "describe_topic_partitions", (0, 0), flexible_from=0),
+    )
+}
