@@ -28,7 +28,7 @@ from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.api.service_manager import ServiceManager
 from tidelog.broker.broker import Broker
-from tidelog.broker.clock import Clock
+from tidelog.broker.environment import Environment
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.storage.local.recovery_watch import Interrupted
 
@@ -68,10 +68,10 @@ def _is_shared(address: Address, others: Addresses) -> bool:
 class App:
     """One broker process, between ``start`` and ``stop``."""
 
-    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+    def __init__(self, config: Config, environment: Environment | None = None) -> None:
         """Takes the data directory. Raises InvalidSetting, DirectoryInUse, DirectoryUnreadable."""
         self._config = config
-        self.broker = Broker(config.data_dir, config.broker, clock)
+        self.broker = Broker(config.data_dir, config.broker, environment)
         self.coordinator = Coordinator(self.broker)
         self._context = RestContext(
             self.broker, self.coordinator, config, measures=Measures(self.broker.clock)
@@ -199,7 +199,7 @@ class App:
 
 
 async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime | None) -> None:
-    app = App(process.config, movable.clock if movable else None)
+    app = App(process.config, Environment(clock=movable.clock) if movable else None)
     manager = ServiceManager(os.environ)
     manager.starting(lambda: app.broker.opening.progress)
     stop = asyncio.Event()

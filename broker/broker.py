@@ -11,13 +11,12 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from tidelog.broker.catalog.catalog import Catalog
 from tidelog.broker.catalog.settling import check_producer_ids, settle_topics
 from tidelog.broker.catalog.topic_row import TopicRow
-from tidelog.broker.clock import Clock
+from tidelog.broker.environment import Environment
 from tidelog.broker.errors import (
     InternalTopic,
     InvalidPartitions,
@@ -40,7 +39,7 @@ from tidelog.broker.topic import Topic
 from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
 from tidelog.broker.traffic import Traffic
 from tidelog.storage.cache.read_cache import ReadCache
-from tidelog.storage.files import Disk, allow_open_files
+from tidelog.storage.files import allow_open_files
 from tidelog.storage.local.log import Log
 from tidelog.storage.local.log_state import Cut
 
@@ -66,21 +65,21 @@ class Broker:
         self,
         data_dir: str,
         settings: BrokerSettings,
-        clock: Clock | None = None,
-        disk: Disk | None = None,
+        environment: Environment | None = None,
     ) -> None:
         """Takes the data directory. Raises DirectoryInUse, DirectoryUnreadable, DiskFull."""
         self.data_dir = data_dir
         self.settings = settings
         self._changing = asyncio.Lock()
         self.running_settings = RunningSettings(self, self._changing)
-        self.clock = clock or Clock()
+        self.environment = environment = environment or Environment()
+        self.clock = environment.clock
         self.closing = False
         self.started_ms = self.clock.monotonic_ms()
         self.recovering = True
         """Until ``start`` has opened every log there are no topics."""
         allow_open_files(_OPEN_FILES)
-        self.store = LogStore(data_dir, disk or Disk(), settings["node.id"], self.clock)
+        self.store = LogStore(data_dir, settings["node.id"], environment)
         self.node_id = self.store.directory.node_id
         self.cluster_id = self.store.directory.cluster_id
         self.started_clean = self.store.directory.was_clean
@@ -89,8 +88,10 @@ class Broker:
             fsync=settings["flush.mode"] == "fsync",
             on_progress=self.store.save_soon,
             clock=self.clock,
+            workers=environment.workers,
         )
-        self.readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
+        self.readers = environment.workers("read", _READER_THREADS)
+        self._stopping = environment.workers("stop", 1)
         self.sealed = asyncio.Event()
         """Set when a compacted log has sealed a segment."""
         self._services = PartitionServices(
@@ -116,11 +117,10 @@ class Broker:
         cls,
         data_dir: str,
         settings: BrokerSettings,
-        clock: Clock | None = None,
-        disk: Disk | None = None,
+        environment: Environment | None = None,
     ) -> Broker:
         """A started broker."""
-        broker = cls(data_dir, settings, clock, disk)
+        broker = cls(data_dir, settings, environment)
         await broker.start()
         return broker
 
@@ -138,7 +138,7 @@ class Broker:
     async def _start(self) -> None:
         try:
             await self.store.in_thread(self.store.directory.begin)
-            self._catalog = await Catalog.open(self.data_dir, self.store.directory.disk)
+            self._catalog = await Catalog.open(self.data_dir, self.environment)
             self.opening.findings += self.running_settings.load()
             settled = await settle_topics(self._catalog, self.store, self.clock.now_ms())
             self.opening.findings += [*self.store.directory.findings, *settled.findings]
@@ -166,7 +166,7 @@ class Broker:
 
     async def abandon(self) -> None:
         """Let go of a directory that was not started on; it stays clean if it was."""
-        await asyncio.to_thread(self.store.abandon)
+        await self._stop(self.store.abandon)
 
     async def close(self) -> None:
         """Wake who waits, make everything durable, mark the directory clean.
@@ -179,10 +179,13 @@ class Broker:
         await self.traffic.stop()
         async with self._changing:
             self.store.cancel_timers()
-            await asyncio.to_thread(self.commit.close)
+            await self._stop(self.commit.close)
             self.readers.shutdown(wait=False)
             await self.catalog.close()
-            await asyncio.to_thread(self.store.close)
+            await self._stop(self.store.close)
+
+    async def _stop(self, part: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._stopping, part)
 
     def stop_waiting(self) -> None:
         """End every long poll; appends and reads still work until ``close``."""
@@ -266,7 +269,7 @@ class Broker:
                     f"a topic has 1 to {PARTITIONS_MAX} partitions, not {count}"
                 )
             topic_settings = TopicSettings(settings or {}, self.settings)
-            topic_id = uuid.uuid4()
+            topic_id = self.environment.new_id()
             if validate_only:
                 return Topic(name, topic_id, topic_settings, [])
             await self._deletions.make_way(name, self.catalog)

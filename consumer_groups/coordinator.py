@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from uuid import uuid4
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.passes import Passes
@@ -141,7 +140,7 @@ class Coordinator:
         self._groups.check_name(request.group)
         self._settings.check_session_timeout(request.session_timeout_ms)
         group = await self._group_to_join(request)
-        new_id = f"{request.instance_id or request.client_id}-{uuid4()}"
+        new_id = f"{request.instance_id or request.client_id}-{self._broker.environment.new_id()}"
         if isinstance(group, ConsumerGroup):
             return await self._join_new(group, request, new_id)
         ticket: asyncio.Future[JoinReply] = asyncio.get_running_loop().create_future()

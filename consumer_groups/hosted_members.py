@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError
@@ -101,7 +101,7 @@ class HostedMembers:
         for topic in join.topics:
             self._broker.topic(topic)
         cursor = Cursor(0, join.auto_offset_reset, join.instance_id, {})
-        member_id = _new_id(join)
+        member_id = self._new_id(join)
         found = self._groups.find(join.group)
         if isinstance(found, ConsumerGroup) and member_id in found.members:
             _check_repeated(join, member_id, found.members[member_id].subscription)
@@ -291,11 +291,10 @@ class HostedMembers:
             epoch = member.current.member_epoch
             await self._offsets.commit(group, named, member_id=member.member_id, generation=epoch)
 
-
-def _new_id(join: HostedJoin) -> str:
-    if join.key is None:
-        return f"{HOSTED_PREFIX}{uuid4()}"
-    return f"{HOSTED_PREFIX}{uuid5(NAMESPACE_URL, f'{join.group}/{join.key}')}"
+    def _new_id(self, join: HostedJoin) -> str:
+        if join.key is None:
+            return f"{HOSTED_PREFIX}{self._broker.environment.new_id()}"
+        return f"{HOSTED_PREFIX}{uuid5(NAMESPACE_URL, f'{join.group}/{join.key}')}"
 
 
 def _check_repeated(join: HostedJoin, member_id: str, joined: MemberSubscription) -> None:

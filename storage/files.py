@@ -242,6 +242,10 @@ class Disk:
                 self.remove(os.path.join(path, name))
             os.rmdir(path)
 
+    def lock(self, path: str) -> DirectoryLock:
+        """Hold the directory that ``path`` lies in. Raises DirectoryInUse, DirectoryUnreadable."""
+        return DirectoryLock(path)
+
     def sync_directory(self, path: str) -> None:
         """Make creations, renames and removals in a directory durable."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

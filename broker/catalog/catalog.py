@@ -15,7 +15,6 @@ import logging
 import sqlite3
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from crc32c import crc32c
@@ -31,11 +30,12 @@ from tidelog.broker.catalog.catalog_copy import (
     settle,
     standing,
 )
-from tidelog.broker.catalog.catalog_database import NoCatalog, fold, open_database, unusable
+from tidelog.broker.catalog.catalog_database import NoCatalog, open_database, unusable
 from tidelog.broker.catalog.topic_row import TopicRow, decode_settings, encode_settings
+from tidelog.broker.environment import Environment
 from tidelog.broker.errors import CatalogUnreadable
 from tidelog.storage.errors import StorageError
-from tidelog.storage.files import Disk, join
+from tidelog.storage.files import join
 from tidelog.storage.local import file_names
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Catalog:
     ``kept_as`` where the damaged file is. ``known`` is what counts of what no directory tells.
     """
 
-    def __init__(self, directory: str, disk: Disk) -> None:
+    def __init__(self, directory: str, environment: Environment) -> None:
         self.path = join(directory, file_names.CATALOG)
         self.loaded: Loaded | None = None
         self.loss = ""
@@ -87,15 +87,16 @@ class Catalog:
         self.known = CatalogCopy(None, None, {}, {})
         self.standing: Standing = "lost"
         self._copy_path = join(directory, file_names.CATALOG_COPY)
-        self._disk = disk
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="catalog")
+        self._disk = environment.disk
+        self._database = environment.database
+        self._thread = environment.workers("catalog", 1)
         self._connection: sqlite3.Connection | None = None
         self._changes = 0
 
     @classmethod
-    async def open(cls, directory: str, disk: Disk) -> Catalog:
+    async def open(cls, directory: str, environment: Environment) -> Catalog:
         """Of a data directory. Raises CatalogUnreadable, OSError."""
-        catalog = cls(directory, disk)
+        catalog = cls(directory, environment)
         try:
             await catalog._run(catalog._open)
         except BaseException:
@@ -104,7 +105,7 @@ class Catalog:
         return catalog
 
     def _open(self) -> None:
-        opened = open_database(self.path, self._disk, self._load)
+        opened = open_database(self._database, self.path, self._disk, self._load)
         self._connection, self.loaded = opened.connection, opened.content
         self.loss, self.kept_as = opened.loss, opened.kept_as
         self.copy = self._read_copy()
@@ -184,7 +185,7 @@ class Catalog:
                     self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise unusable(self.path, error) from error
-        fold(self._connection)
+        self._database.fold(self.path, self._connection)
 
     def _change_counted(self, *statements: Statement) -> None:
         """As ``_change``, for what the copy holds or what makes it out of date."""
@@ -308,7 +309,7 @@ class Catalog:
 
     def _close(self) -> None:
         if self._connection is not None:
-            fold(self._connection)
+            self._database.fold(self.path, self._connection)
             self._connection.close()
 
 

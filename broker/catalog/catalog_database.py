@@ -35,6 +35,20 @@ _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_CA
 _SHORT_READ = sqlite3.SQLITE_IOERR | 2 << 8
 
 
+class Sqlite:
+    """SQLite's own files; a simulation keeps the database in memory and its bytes on its disk."""
+
+    def connect(self, path: str) -> sqlite3.Connection:
+        """Nothing is read yet. Raises sqlite3.Error."""
+        return sqlite3.connect(path, isolation_level=None)
+
+    def fold(self, path: str, connection: sqlite3.Connection) -> None:
+        """Move the write-ahead log into the file: a copy of that alone is whole then."""
+        # What cannot be moved now is durable where it is.
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 class NoCatalog(ValueError):
     """A whole SQLite file that is not a catalog."""
 
@@ -49,7 +63,7 @@ class Opened(NamedTuple, Generic[T]):
 
 
 def open_database(
-    path: str, disk: Disk, load: Callable[[sqlite3.Connection], T | None]
+    database: Sqlite, path: str, disk: Disk, load: Callable[[sqlite3.Connection], T | None]
 ) -> Opened[T]:
     """A connection with a write-ahead log, and what ``load`` found; None stands for an empty file.
 
@@ -58,8 +72,8 @@ def open_database(
     if not disk.exists(path) or not disk.size(path):
         # SQLite would drop the changes that wait for a file of no bytes.
         kept_as = _set_aside(path, disk) if _waiting(path, disk) else None
-        return Opened(_begin(_connect(path)), None, "is missing", kept_as)
-    connection = _connect_to_read(path)
+        return Opened(_begin(_connect(database, path)), None, "is missing", kept_as)
+    connection = _connect_to_read(database, path)
     try:
         try:
             _check(connection)
@@ -78,14 +92,7 @@ def open_database(
     connection.close()
     for side in _SIDE_FILES:
         disk.remove(path + side)
-    return Opened(_begin(_connect(path)), None, loss, kept_as)
-
-
-def fold(connection: sqlite3.Connection) -> None:
-    """Move the write-ahead log into the file: a copy of that alone is whole then."""
-    # What cannot be moved now is durable where it is.
-    with suppress(sqlite3.Error):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return Opened(_begin(_connect(database, path)), None, loss, kept_as)
 
 
 def unusable(path: str, error: Exception) -> CatalogUnreadable | DiskFull:
@@ -95,23 +102,22 @@ def unusable(path: str, error: Exception) -> CatalogUnreadable | DiskFull:
     return CatalogUnreadable(path, str(error))
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    """Nothing is read yet."""
+def _connect(database: Sqlite, path: str) -> sqlite3.Connection:
     try:
-        return sqlite3.connect(path, isolation_level=None)
+        return database.connect(path)
     except sqlite3.Error as error:
         raise CatalogUnreadable(path, str(error)) from error
 
 
-def _connect_to_read(path: str) -> sqlite3.Connection:
+def _connect_to_read(database: Sqlite, path: str) -> sqlite3.Connection:
     """Alone, where a full disk has no room for what several readers of a file share beside it."""
-    connection = _connect(path)
+    connection = _connect(database, path)
     try:
         _try_lock(connection)
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
             connection.close()
-            connection = _connect(path)
+            connection = _connect(database, path)
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     return connection
 

@@ -14,7 +14,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidelog.broker.local.compaction_process import CompactionFailed, CompactionProcess
+from tidelog.broker.local.compaction_process import CompactionFailed, Compactor
 from tidelog.broker.partition import Partition
 from tidelog.storage.cache.read_cache import LogId
 from tidelog.storage.compaction.cleaned_segment import Cleaned
@@ -94,9 +94,9 @@ class Compaction:
                         due.append((ratio, partition))
             due.sort(key=lambda found: found[0], reverse=True)
             rate = self._broker.settings["log.cleaner.io.max.bytes.per.second"]
-            async with CompactionProcess(rate) as process:
+            async with self._broker.environment.compactor(rate) as compactor:
                 for _, partition in due:
-                    await self._compact(partition, process, now_ms)
+                    await self._compact(partition, compactor, now_ms)
 
     async def _dirty_ratio_if_due(self, partition: Partition, now_ms: int) -> float | None:
         log = partition.log
@@ -114,17 +114,17 @@ class Compaction:
             return None
         return None if plan.reason is None else plan.dirty_ratio
 
-    async def _compact(self, partition: Partition, process: CompactionProcess, now_ms: int) -> None:
+    async def _compact(self, partition: Partition, compactor: Compactor, now_ms: int) -> None:
         try:
             # Retention may have changed the log while others were compacted.
             plan = await self.plan(partition, now_ms)
             if plan.reason is None or partition.deleted:
                 return
-            async for found in process.clean(self._job(partition, plan, now_ms)):
+            async for found in compactor.clean(self._job(partition, plan, now_ms)):
                 if isinstance(found, int):
                     partition.log.cleaned_offset = found
                 elif not await self._swap(partition, found):
-                    await self._give_up(partition, process)
+                    await self._give_up(partition, compactor)
                     return
             await self._broker.store.save_cleaned_offsets()
             self.counters.compacted += 1
@@ -132,16 +132,16 @@ class Compaction:
             if isinstance(error, CompactionFailed) and error.damaged:
                 self._damaged.add(partition.log_id)
             self._report(partition, error)
-            await self._give_up(partition, process)
+            await self._give_up(partition, compactor)
 
     def _report(self, partition: Partition, error: Exception) -> None:
         if not partition.deleted:
             self.counters.failed += 1
             _log.error("%s-%d is not compacted: %s", partition.topic, partition.index, error)
 
-    async def _give_up(self, partition: Partition, process: CompactionProcess) -> None:
+    async def _give_up(self, partition: Partition, compactor: Compactor) -> None:
         """End the child and remove what it has written, unless only a start can tell."""
-        await process.end()
+        await compactor.end()
         place = partition.log.place
         if partition.deleted or partition.log.writes_stopped is not None:
             return

@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from tidelog.storage.compaction.cleaned_segment import Cleaned
 from tidelog.storage.compaction.cleaner import CleaningJob
@@ -36,6 +37,25 @@ class CompactionFailed(Exception):
     def __init__(self, reason: str, *, damaged: bool = False) -> None:
         super().__init__(reason)
         self.damaged = damaged
+
+
+class Compactor(Protocol):
+    """Does the jobs of one pass, one after the other."""
+
+    def clean(self, job: CleaningJob) -> AsyncIterator[Cleaned | int]:
+        """Each new segment, then the offset below which the log is clean.
+
+        Raises CompactionFailed, OSError where it cannot be begun.
+        """
+        ...
+
+    async def end(self) -> None:
+        """Leave what is being done; the next job begins anew."""
+        ...
+
+    async def __aenter__(self) -> Compactor: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
 
 
 class CompactionProcess:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from tidelog.broker.clock import Clock
 from tidelog.broker.histogram import Histogram
@@ -32,12 +32,17 @@ class GroupCommit:
     """Flushes logs on demand; ``on_progress`` is called after each sync that moved a log on."""
 
     def __init__(
-        self, *, fsync: bool, on_progress: Callable[[], None], clock: Clock | None = None
+        self,
+        *,
+        fsync: bool,
+        on_progress: Callable[[], None],
+        workers: Callable[[str, int], Executor],
+        clock: Clock | None = None,
     ) -> None:
         self._fsync = fsync
         self._now_ns = (clock or Clock()).monotonic_ns
         self._on_progress = on_progress
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="flush")
+        self._pool = workers("flush", _THREADS)
         self._logs: dict[Log, _Waiting] = {}
         self.syncs = 0
         """How many syncs have been run, each for any number of waiters."""

@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import uuid
 from collections.abc import Callable, Container, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import NamedTuple, TypeVar
 
 from tidelog.broker.catalog.topic_row import TopicRow
-from tidelog.broker.clock import Clock
+from tidelog.broker.environment import Environment
 from tidelog.broker.local.topic_directories import put_right, write_topic
 from tidelog.storage.errors import DirectoryUnreadable, DiskFailed
-from tidelog.storage.files import Disk, join, reason_of, refused
+from tidelog.storage.files import join, reason_of, refused
 from tidelog.storage.local import file_names
 from tidelog.storage.local.data_directory import DataDirectory
 from tidelog.storage.local.file_names import (
@@ -51,13 +50,14 @@ class Retired(NamedTuple):
 class LogStore:
     """Owns every log; ``logs`` is keyed by topic and partition."""
 
-    def __init__(self, path: str, disk: Disk, node_id: int | None, clock: Clock) -> None:
+    def __init__(self, path: str, node_id: int | None, environment: Environment) -> None:
         """Takes the directory. Raises DirectoryInUse, DirectoryUnreadable, DiskFull."""
-        self.directory = DataDirectory(path, disk, node_id)
+        self.directory = DataDirectory(path, environment.disk, node_id, environment.new_id)
         self.logs: dict[tuple[str, int], Log] = {}
-        self._clock = clock
+        self._environment = environment
         self._opened = OpenSegments()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
+        self._thread = environment.workers("disk", 1)
+        self._looking = environment.workers("look", 1)
         self._saving: asyncio.TimerHandle | None = None
         self._removals: set[asyncio.Handle] = set()
         self.failure: BaseException | None = None
@@ -86,7 +86,7 @@ class LogStore:
         place = self._place(row.name, partition)
         known = self.directory.last_known(row.name, partition)
         if self.directory.disk.is_directory(place.directory):
-            log = open_log(place, settings, known, self._clock.now_ms(), watch)
+            log = open_log(place, settings, known, self._environment.clock.now_ms(), watch)
             cleaned_offset = self.directory.cleaned_offset(row.name, partition)
             log.cleaned_offset = cleaned_offset if cleaned_offset <= log.end_offset else 0
         else:
@@ -187,7 +187,7 @@ class LogStore:
 
     def _set_aside(self, name: str, topic: str, partition: int, suffix: str) -> str:
         """Rename a partition's directory; the new name. Raises OSError."""
-        away = set_aside_directory_name(topic, partition, uuid.uuid4().hex, suffix)
+        away = set_aside_directory_name(topic, partition, self._environment.new_id().hex, suffix)
         path = self.directory.path
         self.directory.disk.rename(join(path, name), join(path, away))
         return away
@@ -217,7 +217,8 @@ class LogStore:
         logs = dict(self.logs)
         path = self.directory.path
         try:
-            names = set(await asyncio.to_thread(self.directory.disk.names, path))
+            loop, disk = asyncio.get_running_loop(), self.directory.disk
+            names = set(await loop.run_in_executor(self._looking, disk.names, path))
         except DirectoryUnreadable as error:
             if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
                 return
@@ -301,6 +302,7 @@ class LogStore:
     def abandon(self) -> None:
         """Let go of the directory without a mark, after a start that failed; blocks."""
         self._thread.shutdown(wait=True)
+        self._looking.shutdown(wait=True)
         self.directory.release()
 
     def close(self) -> None:
@@ -309,6 +311,7 @@ class LogStore:
         The mark is left out if any log could not be closed. Raises the first such error.
         """
         self._thread.shutdown(wait=True)
+        self._looking.shutdown(wait=True)
         error: Exception | None = None
         for log in self.logs.values():
             try:

@@ -7,9 +7,10 @@ proves a clean stop. A checkpoint that is damaged is passed over, and told of in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from uuid import UUID, uuid4
 
-from tidelog.storage.files import DirectoryLock, Disk, Space, join, refused
+from tidelog.storage.files import Disk, Space, join, refused
 from tidelog.storage.local import file_names
 from tidelog.storage.local.checkpoints import decode_checkpoint, encode_checkpoint
 from tidelog.storage.local.identity import identify
@@ -29,7 +30,9 @@ _WITHOUT = {
 class DataDirectory:
     """Holds the directory for this process from construction until ``release``."""
 
-    def __init__(self, path: str, disk: Disk, node_id: int | None) -> None:
+    def __init__(
+        self, path: str, disk: Disk, node_id: int | None, new_id: Callable[[], UUID] = uuid4
+    ) -> None:
         """``node_id`` None stands for the one it has, or 1.
 
         Raises DirectoryInUse, DirectoryUnreadable, DiskFailed, DiskFull.
@@ -37,9 +40,9 @@ class DataDirectory:
         self.path = path
         self.disk = disk
         disk.make_directory(path, parents=True)
-        self._lock = DirectoryLock(join(path, file_names.LOCK))
+        self._lock = disk.lock(join(path, file_names.LOCK))
         try:
-            self.cluster_id, self.node_id, self.findings = identify(disk, path, node_id)
+            self.cluster_id, self.node_id, self.findings = identify(disk, path, node_id, new_id)
             self._known_points = self._read_checkpoint(file_names.RECOVERY_POINTS)
             self._known_ends = self._read_checkpoint(file_names.END_POSITIONS)
             self._known_starts = self._read_checkpoint(file_names.START_OFFSETS)

@@ -12,10 +12,11 @@ copy, ``meta-checkpoint``, puts it right; where somebody changed it, it counts::
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from operator import ne
 from typing import NamedTuple
+from uuid import UUID
 
 from tidelog.storage.errors import DirectoryUnreadable, DiskFull
 from tidelog.storage.files import Disk, join
@@ -36,7 +37,9 @@ class Identity(NamedTuple):
     findings: list[str]
 
 
-def identify(disk: Disk, directory: str, node_id: int | None) -> Identity:
+def identify(
+    disk: Disk, directory: str, node_id: int | None, new_id: Callable[[], UUID]
+) -> Identity:
     """A directory's identity; a new one is given it. ``node_id`` None: the one it has, or 1.
 
     Raises DirectoryUnreadable, DiskFull, OSError.
@@ -46,7 +49,7 @@ def identify(disk: Disk, directory: str, node_id: int | None) -> Identity:
     own = None if content is None else _parse(content)
     copy_path = join(directory, file_names.META_COPY)
     copy = _read_copy(disk, copy_path)
-    known, findings = _settle(path, content, own, copy, node_id)
+    known, findings = _settle(path, content, own, copy, node_id, new_id)
     if content is None and copy is None and disk.exists(join(directory, file_names.CATALOG)):
         findings = [f"{path} is missing: the directory gets another cluster.id"]
     if own != known:
@@ -90,6 +93,7 @@ def _settle(
     own: dict[str, str] | None,
     copy: dict[str, str] | None,
     node_id: int | None,
+    new_id: Callable[[], UUID],
 ) -> tuple[dict[str, str], list[str]]:
     """What counts, and what there is to tell of it."""
     if own is None and copy is not None:
@@ -100,7 +104,13 @@ def _settle(
         raise DirectoryUnreadable(path.rpartition("/")[0], reason)
     if own is None:
         node = _FIRST_NODE if node_id is None else node_id
-        return dict(zip(_NAMES, (_VERSION, new_id(), str(node), new_id()), strict=True)), []
+        return dict(
+            zip(
+                _NAMES,
+                (_VERSION, encode_uuid(new_id()), str(node), encode_uuid(new_id())),
+                strict=True,
+            )
+        ), []
     if content is None or copy is None or copy == own:
         return own, []
     if own["node.id"] == copy["node.id"] and _differing_bytes(content, _properties(copy)) == 1:
@@ -112,8 +122,3 @@ def _settle(
 def _differing_bytes(one: bytes, other: bytes) -> int | None:
     """How many there are; None where even the lengths differ."""
     return sum(map(ne, one, other)) if len(one) == len(other) else None
-
-
-def new_id() -> str:
-    """A random id in Kafka's form: 22 characters of URL-safe base64."""
-    return encode_uuid(uuid.uuid4())

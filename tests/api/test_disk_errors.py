@@ -27,6 +27,7 @@ from tidelog.api.kafka.peer import Peer
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.files import FileSlice
@@ -91,7 +92,7 @@ def disk() -> RefusingDisk:
 @pytest.fixture
 async def site(tmp_path: Path, disk: RefusingDisk) -> AsyncIterator[Site]:
     config = load_config({"data_dir": str(tmp_path / "data")}, {})
-    broker = Broker(config.data_dir, config.broker, disk=disk)
+    broker = Broker(config.data_dir, config.broker, Environment(disk=disk))
     await broker.start()
     coordinator = Coordinator(broker)
     await coordinator.start()
@@ -373,11 +374,11 @@ def until_closed(broker: BrokerProcess) -> None:
 
 async def test_records_without_a_key_go_where_they_can(tmp_path: Path, disk: RefusingDisk) -> None:
     config = load_config({"data_dir": str(tmp_path / "data")}, {})
-    broker = await Broker.open(config.data_dir, config.broker, disk=disk)
+    broker = await Broker.open(config.data_dir, config.broker, Environment(disk=disk))
     await broker.create_topic("t", 3)
     await broker.close()
     with disk.refusing("sizes", "*/t-1", errno.EIO):
-        broker = await Broker.open(config.data_dir, config.broker, disk=disk)
+        broker = await Broker.open(config.data_dir, config.broker, Environment(disk=disk))
     context = RestContext(broker, Coordinator(broker), config)
     transport = httpx.ASGITransport(Door(context))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
@@ -416,12 +417,12 @@ async def test_groups_whose_records_cannot_be_read_are_told(
     tmp_path: Path, disk: RefusingDisk
 ) -> None:
     config = load_config({"data_dir": str(tmp_path / "data")}, {})
-    broker = await Broker.open(config.data_dir, config.broker, disk=disk)
+    broker = await Broker.open(config.data_dir, config.broker, Environment(disk=disk))
     await broker.create_topic("__consumer_offsets", 1, internal=True)
     await broker.create_topic("t", 1)
     await broker.close()
     with disk.refusing("sizes", "*/__consumer_offsets-0", errno.EIO):
-        broker = await Broker.open(config.data_dir, config.broker, disk=disk)
+        broker = await Broker.open(config.data_dir, config.broker, Environment(disk=disk))
     coordinator = Coordinator(broker)
     await coordinator.start()
     await coordinator.loaded()

@@ -17,6 +17,7 @@ import pytest
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
 from tidelog.broker.catalog.catalog import PRODUCER_ID_BLOCK
+from tidelog.broker.environment import Environment
 from tidelog.broker.errors import CatalogUnreadable
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.storage.batches.record_batch import encode_batch
@@ -29,7 +30,7 @@ Settings = dict[str, str]
 
 
 async def open_broker(path: Path) -> Broker:
-    return await Broker.open(str(path), BrokerSettings({}, {}), ManualClock(NOW))
+    return await Broker.open(str(path), BrokerSettings({}, {}), Environment(clock=ManualClock(NOW)))
 
 
 def topics(broker: Broker) -> dict[str, tuple[str, int, Settings, list[int]]]:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.local.compaction_process import CompactionProcess
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BrokerSettings
@@ -34,7 +35,9 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def broker(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Broker]:
     settings = BrokerSettings({"log.cleaner.backoff.ms": NEVER_MS})
-    opened = await Broker.open(str(tmp_path), settings, clock)
+    opened = await Broker.open(
+        str(tmp_path), settings, Environment(clock=clock, compactor=Meanwhile)
+    )
     # Passes run when a test asks for them.
     await opened.compaction.stop()
     yield opened
@@ -214,7 +217,6 @@ async def run_with(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, action: object, now_ms: int
 ) -> None:
     monkeypatch.setattr(Meanwhile, "action", staticmethod(action))
-    monkeypatch.setattr("tidelog.broker.local.compaction.CompactionProcess", Meanwhile)
     await broker.compaction.run(now_ms)
 
 

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from tests.support.broker_process import BrokerProcess
 from tests.support.refusing_disk import RefusingDisk
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.errors import UnknownTopic
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.errors import DiskFailed
+from tidelog.storage.files import Disk
 from tidelog.storage.local.file_names import (
     NAME_MAX,
     is_set_aside,
@@ -34,7 +36,7 @@ NOW = 1_700_000_000_000
 
 def open_broker(path: Path, disk: RefusingDisk | None = None, **settings: str) -> Broker:
     named = {name.replace("_", "."): value for name, value in settings.items()}
-    return Broker(str(path), BrokerSettings(named, {}), disk=disk)
+    return Broker(str(path), BrokerSettings(named, {}), Environment(disk=disk or Disk()))
 
 
 def produce(partition: Partition, value: bytes) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.manual_clock import ManualClock
+from tidelog.broker.environment import threads
 from tidelog.broker.local.group_commit import GroupCommit
 from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.errors import WritesStopped
@@ -63,7 +64,7 @@ def append(log: Log) -> int:
 async def test_one_sync_serves_all_who_wait_while_another_runs(
     log: Log, kind: type[GatedFile]
 ) -> None:
-    commit = GroupCommit(fsync=True, on_progress=lambda: None)
+    commit = GroupCommit(fsync=True, on_progress=lambda: None, workers=threads)
     kind.gate.clear()
     waits = [asyncio.ensure_future(commit.flushed(log, append(log)))]
     await asyncio.sleep(0)
@@ -78,7 +79,7 @@ async def test_one_sync_serves_all_who_wait_while_another_runs(
 
 
 async def test_what_is_durable_already_costs_no_sync(log: Log, kind: type[GatedFile]) -> None:
-    commit = GroupCommit(fsync=True, on_progress=lambda: None)
+    commit = GroupCommit(fsync=True, on_progress=lambda: None, workers=threads)
     await commit.flushed(log, append(log))
     await commit.flushed(log, 1)
     assert kind.syncs == 1
@@ -88,7 +89,7 @@ async def test_what_is_durable_already_costs_no_sync(log: Log, kind: type[GatedF
 async def test_a_failed_sync_stops_writing_and_tells_everyone(
     log: Log, kind: type[GatedFile]
 ) -> None:
-    commit = GroupCommit(fsync=True, on_progress=lambda: None)
+    commit = GroupCommit(fsync=True, on_progress=lambda: None, workers=threads)
     kind.failing = True
     waits = [commit.flushed(log, append(log)) for _ in range(3)]
     results = await asyncio.gather(*waits, return_exceptions=True)
@@ -105,7 +106,7 @@ async def test_a_failed_sync_stops_writing_and_tells_everyone(
 async def test_the_operating_system_keeps_the_promise_when_told_so(
     log: Log, kind: type[GatedFile]
 ) -> None:
-    commit = GroupCommit(fsync=False, on_progress=lambda: None)
+    commit = GroupCommit(fsync=False, on_progress=lambda: None, workers=threads)
     kind.gate.clear()
     await commit.flushed(log, append(log))
     assert kind.syncs == 0
@@ -115,7 +116,7 @@ async def test_the_operating_system_keeps_the_promise_when_told_so(
 
 async def test_progress_is_told_after_each_sync(log: Log) -> None:
     told = asyncio.Event()
-    commit = GroupCommit(fsync=True, on_progress=told.set)
+    commit = GroupCommit(fsync=True, on_progress=told.set, workers=threads)
     append(log)
     commit.flush_soon(log)
     await told.wait()
@@ -125,7 +126,7 @@ async def test_progress_is_told_after_each_sync(log: Log) -> None:
 
 async def test_a_sync_is_timed_once_whoever_waits_for_it(log: Log, kind: type[GatedFile]) -> None:
     clock = ManualClock()
-    commit = GroupCommit(fsync=True, on_progress=lambda: None, clock=clock)
+    commit = GroupCommit(fsync=True, on_progress=lambda: None, workers=threads, clock=clock)
     kind.gate.clear()
     waits = [asyncio.ensure_future(commit.flushed(log, append(log))) for _ in range(10)]
     await asyncio.sleep(0)

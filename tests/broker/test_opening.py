@@ -15,11 +15,13 @@ import pytest
 from tests.support.refusing_disk import RefusingDisk
 from tests.support.segment_files import check_indexes
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.errors import PartitionOffline
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.errors import DiskFailed, DiskFull, StorageError, WritesStopped
+from tidelog.storage.files import Disk
 from tidelog.storage.local.checkpoints import decode_checkpoint
 from tidelog.storage.local.recovery_watch import Interrupted
 
@@ -28,7 +30,7 @@ RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 
 
 async def start(path: Path, disk: RefusingDisk | None = None) -> Broker:
-    return await Broker.open(str(path), BrokerSettings({}, {}), disk=disk)
+    return await Broker.open(str(path), BrokerSettings({}, {}), Environment(disk=disk or Disk()))
 
 
 def produce(partition: Partition) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.coordinator_site import SESSION_MS, Site
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.errors import UnknownPartition, UnknownTopic
 from tidelog.consumer_groups.classic.consumer_protocol import (
     encode_assignment,
@@ -307,7 +308,9 @@ class TestLoading:
         await site.topic("t")
         await site.commit("g", "t", 5)
         await site.stop()
-        site.broker = await Broker.open(str(site.data_dir), site.settings, site.clock)
+        site.broker = await Broker.open(
+            str(site.data_dir), site.settings, Environment(clock=site.clock)
+        )
         site.coordinator = Coordinator(site.broker)
         await site.coordinator.start()
         with pytest.raises(CoordinatorLoading):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.offsets import OffsetAndMetadata
@@ -20,7 +21,7 @@ MIB = 1024 * 1024
 
 async def opened(tmp_path: Path) -> tuple[Broker, Coordinator]:
     settings = BrokerSettings({"log.cleaner.backoff.ms": "86400000"})
-    broker = await Broker.open(str(tmp_path), settings, ManualClock())
+    broker = await Broker.open(str(tmp_path), settings, Environment(clock=ManualClock()))
     await broker.compaction.stop()
     coordinator = Coordinator(broker)
     await coordinator.start()

@@ -10,6 +10,7 @@ from typing import Any
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.consumer_groups.classic.consumer_protocol import (
     Subscription,
@@ -45,7 +46,9 @@ class Site:
         self.coordinator: Coordinator
 
     async def start(self) -> None:
-        self.broker = await Broker.open(str(self.data_dir), self.settings, self.clock, self.disk)
+        self.broker = await Broker.open(
+            str(self.data_dir), self.settings, Environment(self.clock, self.disk)
+        )
         self.coordinator = Coordinator(self.broker)
         await self.coordinator.start()
         await self.coordinator.loaded()

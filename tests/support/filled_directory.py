@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tests.support.broker_process import environment
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.storage.batches.record_batch import (
@@ -53,7 +54,7 @@ class Facts(NamedTuple):
 
 
 async def open_broker(path: Path) -> Broker:
-    return await Broker.open(str(path), BrokerSettings({}), ManualClock(NOW))
+    return await Broker.open(str(path), BrokerSettings({}), Environment(clock=ManualClock(NOW)))
 
 
 def append(partition: Partition, producer_id: int = -1, sequence: int = -1) -> list[str]:

@@ -42,7 +42,7 @@ async def handle(call: Call, request: Any) -> Values:
 def _heartbeat(call: Call, request: Any) -> ConsumerHeartbeat:
     member_id = request.member_id
     if call.version == 0 and not member_id and request.member_epoch == JOIN_EPOCH:
-        member_id = str(uuid.uuid4())
+        member_id = str(call.broker.environment.new_id())
     names, owned = request.subscribed_topic_names, request.topic_partitions
     return ConsumerHeartbeat(
         group=request.group_id,
