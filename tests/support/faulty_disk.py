@@ -132,7 +132,7 @@ class FaultyDisk(Disk):
             os.unlink(path)
         for path, content in contents.items():
             Path(path).write_bytes(content)
-        return FaultyDisk(self.root)
+        return type(self)(self.root)
 
     def _content(self, node: _Node, now: dict[_Node, str]) -> bytes:
         if node.removed_content is not None:
