@@ -29,9 +29,10 @@ from tidelog.broker.local.compaction import Compaction
 from tidelog.broker.local.deletions import Deletions
 from tidelog.broker.local.group_commit import GroupCommit
 from tidelog.broker.local.housekeeping import Housekeeping
+from tidelog.broker.local.local_log import LocalEngine, LocalLog
 from tidelog.broker.local.log_store import LogStore
 from tidelog.broker.local.opening import Opening
-from tidelog.broker.partition import Partition, PartitionServices
+from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import PARTITIONS_MAX, BrokerSettings
 from tidelog.broker.settings.running_settings import RunningSettings
 from tidelog.broker.settings.topic_settings import TopicSettings
@@ -94,9 +95,7 @@ class Broker:
         self._stopping = environment.workers("stop", 1)
         self.sealed = asyncio.Event()
         """Set when a compacted log has sealed a segment."""
-        self._services = PartitionServices(
-            self.cache, self.commit, self.readers, self.store, self.clock, self.sealed
-        )
+        self._engine = LocalEngine(self.store, self.commit, self.readers, self.sealed)
         self._catalog: Catalog | None = None
         self._topics: dict[str, Topic] = {}
         self._by_id: dict[uuid.UUID, Topic] = {}
@@ -303,7 +302,7 @@ class Broker:
             log_settings = topic.settings.log_settings()
             logs = await self.store.in_thread(lambda: self.store.create(row, now, log_settings))
             await self._remember(row, instead_of=topic)
-            topic.partitions += [Partition(topic.id, log, self._services) for log in logs]
+            topic.partitions += [self._partition(topic.id, log) for log in logs]
             self.topics_version += 1
             return topic
 
@@ -351,8 +350,11 @@ class Broker:
             self.store.remove_later(paths, topic.settings["file.delete.delay.ms"])
 
     def _topic(self, row: TopicRow, settings: TopicSettings, logs: list[Log]) -> Topic:
-        partitions = [Partition(row.id, log, self._services) for log in logs]
+        partitions = [self._partition(row.id, log) for log in logs]
         return Topic(row.name, row.id, settings, partitions)
+
+    def _partition(self, topic_id: uuid.UUID, log: Log) -> Partition:
+        return Partition(topic_id, LocalLog(log, self._engine), self.cache, self.clock)
 
     def _add(self, topic: Topic) -> Topic:
         self._topics[topic.name] = topic

@@ -299,9 +299,8 @@ class _Writer:
 
     def _is_long(self) -> bool:
         """Whether what cannot be compacted yet is as much as all the rest."""
-        log = self._partition.log
-        size = log.active.size
-        return size > _ACTIVE_BYTES and size > log.size_bytes - size
+        size = self._partition.facts().unsealed_bytes
+        return size > _ACTIVE_BYTES and size > self._partition.size_bytes - size
 
 
 def _finish(dones: list[Done], error: Exception | None) -> None:

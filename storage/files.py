@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tidelog.storage.buffers import Buffer, StoredBytes
 from tidelog.storage.errors import (
     DirectoryInUse,
     DirectoryUnreadable,
@@ -26,9 +27,6 @@ from tidelog.storage.errors import (
     TooManyOpenFiles,
     WritesStopped,
 )
-
-Buffer = bytes | bytearray | memoryview
-WritableBuffer = bytearray | memoryview
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
@@ -137,8 +135,8 @@ class File:
         self.size = size
 
 
-class FileSlice:
-    """Bytes of a file that nobody has read yet; the file stays open while this is kept."""
+class FileSlice(StoredBytes):
+    """Bytes of a file; it stays open while this is kept."""
 
     __slots__ = ("_file", "_position", "_size")
 
@@ -364,8 +362,6 @@ def allow_open_files(wanted: int) -> int:
 
 
 __all__: Sequence[str] = (
-    "Buffer",
-    "WritableBuffer",
     "DirectoryLock",
     "Disk",
     "File",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 
 from tidelog.api.kafka.wire.framing import Buffer, Part
-from tidelog.storage.files import FileSlice
+from tidelog.storage.buffers import StoredBytes
 
 _JOINED_BYTES_MAX = 16 * 1024
 _TURN_BYTES = 1024 * 1024
@@ -61,7 +61,7 @@ class Outbox:
         parts, taken = self._parts, 0
         while parts and not (self._is_reading or self._turn or self._transport.is_closing()):
             part = parts[0]
-            if not isinstance(part, FileSlice):
+            if not isinstance(part, StoredBytes):
                 self._send_bytes()
             elif self._transport.get_write_buffer_size():
                 self._be_exact()
@@ -95,7 +95,7 @@ class Outbox:
         """Give the transport what comes before the next slice."""
         parts = self._parts
         run: list[Buffer] = []
-        while parts and not isinstance(part := parts[0], FileSlice):
+        while parts and not isinstance(part := parts[0], StoredBytes):
             run.append(part)
             parts.popleft()
         if len(run) == 1:
@@ -105,7 +105,7 @@ class Outbox:
         else:
             self._transport.writelines(run)
 
-    def _send_slice(self, part: FileSlice) -> int:
+    def _send_slice(self, part: StoredBytes) -> int:
         """Send of the first slice what goes at once."""
         try:
             sent = part.send_now(self._endpoint, self._sent, _TURN_BYTES)
@@ -116,7 +116,7 @@ class Outbox:
             return 0
         return self._note_sent(sent)
 
-    def _send_piece(self, part: FileSlice) -> int:
+    def _send_piece(self, part: StoredBytes) -> int:
         """Send some of the first slice through the transport."""
         self._be_exact()
         try:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidelog.broker.local.compaction_process import CompactionFailed, Compactor
+from tidelog.broker.local.local_log import log_of
 from tidelog.broker.partition import Partition
 from tidelog.storage.cache.read_cache import LogId
 from tidelog.storage.compaction.cleaned_segment import Cleaned
@@ -74,10 +75,11 @@ class Compaction:
 
     async def plan(self, partition: Partition, now_ms: int) -> CompactionPlan:
         """What a pass would find now."""
+        log = log_of(partition)
         return plan_compaction(
             await partition.segments(),
-            partition.log.settings,
-            cleaned_offset=partition.log.cleaned_offset,
+            log.settings,
+            cleaned_offset=log.cleaned_offset,
             start_offset=partition.start_offset,
             stable_offset=min(partition.last_stable_offset, partition.flushed_offset),
             now_ms=now_ms,
@@ -99,7 +101,7 @@ class Compaction:
                     await self._compact(partition, compactor, now_ms)
 
     async def _dirty_ratio_if_due(self, partition: Partition, now_ms: int) -> float | None:
-        log = partition.log
+        log = log_of(partition)
         if not log.settings.compact or log.writes_stopped is not None:
             return None
         if partition.log_id in self._damaged:
@@ -122,7 +124,7 @@ class Compaction:
                 return
             async for found in compactor.clean(self._job(partition, plan, now_ms)):
                 if isinstance(found, int):
-                    partition.log.cleaned_offset = found
+                    log_of(partition).cleaned_offset = found
                 elif not await self._swap(partition, found):
                     await self._give_up(partition, compactor)
                     return
@@ -142,8 +144,8 @@ class Compaction:
     async def _give_up(self, partition: Partition, compactor: Compactor) -> None:
         """End the child and remove what it has written, unless only a start can tell."""
         await compactor.end()
-        place = partition.log.place
-        if partition.deleted or partition.log.writes_stopped is not None:
+        place = log_of(partition).place
+        if partition.deleted or log_of(partition).writes_stopped is not None:
             return
         with contextlib.suppress(StorageError, OSError):
             await self._broker.store.in_thread(
@@ -151,7 +153,8 @@ class Compaction:
             )
 
     def _job(self, partition: Partition, plan: CompactionPlan, now_ms: int) -> CleaningJob:
-        log, settings = partition.log, partition.log.settings
+        log = log_of(partition)
+        settings = log.settings
         bases = set(plan.segments)
         sources = [
             Source(segment.base_offset, segment.next_offset, segment.size)
@@ -177,7 +180,7 @@ class Compaction:
 
     async def _swap(self, partition: Partition, cleaned: Cleaned) -> bool:
         """Put a new segment into the log; False if the log has changed too much for it."""
-        log, store = partition.log, self._broker.store
+        log, store = log_of(partition), self._broker.store
         disk, directory = log.place.disk, log.place.directory
         old = segment_swap.replaced_by(log, cleaned)
         if not old or partition.deleted:

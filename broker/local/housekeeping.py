@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
+from tidelog.broker.local.local_log import log_of
 from tidelog.broker.partition import Partition
 from tidelog.broker.passes import Passes
 from tidelog.broker.topic import Topic
@@ -65,7 +66,7 @@ class Housekeeping:
             for partition in _online(topic):
                 try:
                     self._roll_idle(partition, now_ms)
-                    partition.log.producers.expire(producers_before_ms)
+                    log_of(partition).producers.expire(producers_before_ms)
                     await self._snapshot(partition)
                     await self._retain(topic, partition, now_ms)
                 except (StorageError, OSError) as error:
@@ -73,7 +74,7 @@ class Housekeeping:
 
     def _roll_idle(self, partition: Partition, now_ms: int) -> None:
         """Roll by wall-clock age, for a log whose records' time stands still."""
-        log = partition.log
+        log = log_of(partition)
         base_offset, since_ms = self._active_since.get(log, (-1, now_ms))
         if base_offset != log.active.base_offset:
             since_ms = now_ms
@@ -83,7 +84,7 @@ class Housekeeping:
 
     async def _snapshot(self, partition: Partition) -> None:
         """Keep short what recovery must read to know the producers."""
-        log = partition.log
+        log = log_of(partition)
         if log.bytes_since_snapshot > _SNAPSHOT_BYTES and log.flushed_offset == log.end_offset:
             log.take_snapshot()
 
@@ -102,7 +103,7 @@ class Housekeeping:
         ]
 
     async def _plan(self, topic: Topic, partition: Partition, now_ms: int) -> RetentionPlan:
-        settings = partition.log.settings
+        settings = partition.facts().settings
         waiting = {
             group: self._broker.committed_offset(group, topic.name, partition.index) or 0
             for group in settings.retention_wait_for_groups

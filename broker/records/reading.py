@@ -18,13 +18,13 @@ from tidelog.storage.batches.record_batch import (
     fault,
     read_header,
 )
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import (
     CorruptBatch,
     DecompressionTooLarge,
     UnreadableBatch,
     UnsupportedCodec,
 )
-from tidelog.storage.files import Buffer
 
 _READ_BYTES = 256 * 1024
 
@@ -80,7 +80,7 @@ async def _read(partition: Partition, offset: int, max_bytes: int) -> Fetched[Bu
             partition.topic,
             partition.index,
             offset,
-            partition.offset_after_segment(offset),
+            partition.segment_end(offset),
             f"{error.reason}, in {error.path} at byte {error.position}",
             damaged=True,
         ) from error
@@ -183,7 +183,7 @@ def _unreadable(
     if isinstance(error, _Damaged):
         following = _sound_after(buffer, position) or fetched.next_offset
         following = min(max(following, offset + 1), partition.high_watermark)
-        reason = f"{error}, in {partition.log.place.directory}"
+        reason = f"{error}, in {partition.where}"
         return UnreadableBatch(*place, offset, following, reason, damaged=True)
     header = read_header(buffer, position)
     offset = max(offset, header.base_offset)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tidelog.storage.batches.record import Record
 from tidelog.storage.batches.record_batch import BatchHeader, decode_records
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import (
     CorruptBatch,
     DecompressionTooLarge,
     InvalidRecord,
     InvalidTimestamp,
 )
-from tidelog.storage.files import Buffer
 from tidelog.storage.log_settings import LogSettings
 
 _NO_TIMESTAMP = -1

@@ -20,8 +20,8 @@ from tidelog.storage.batches.record_batch import (
     assemble,
 )
 from tidelog.storage.batches.varint import read_varint, varint
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import CorruptBatch
-from tidelog.storage.files import Buffer
 
 
 def with_records(

@@ -23,8 +23,8 @@ import struct
 import cramjam
 
 from tidelog.storage.batches.lenient_streams import read_gzip, read_lz4
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import CorruptBatch, DecompressionTooLarge, UnsupportedCodec
-from tidelog.storage.files import Buffer
 
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 CODEC_NAMES = ("none", "gzip", "snappy", "lz4", "zstd")

@@ -17,8 +17,8 @@ import zlib
 
 import cramjam
 
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import CorruptBatch, DecompressionTooLarge
-from tidelog.storage.files import Buffer
 
 GZIP_START = b"\x1f\x8b\x08"
 _GZIP_HEADER_SIZE = 10

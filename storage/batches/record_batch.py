@@ -33,13 +33,13 @@ from crc32c import crc32c
 from tidelog.storage.batches.batch_body import check_body
 from tidelog.storage.batches.compression import compress, decompress
 from tidelog.storage.batches.record import EncodableRecord, Record, pack_records, unpack_records
+from tidelog.storage.buffers import Buffer, WritableBuffer
 from tidelog.storage.errors import (
     CorruptBatch,
     DecompressionTooLarge,
     InvalidRecord,
     UnsupportedCodec,
 )
-from tidelog.storage.files import Buffer, WritableBuffer
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _OFFSET = struct.Struct(">q")

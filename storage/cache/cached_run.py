@@ -16,9 +16,9 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from tidelog.storage.batches.record_batch import HEADER_SIZE, SIZE_PREFIX
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.cache.s3_fifo import Entry
 from tidelog.storage.errors import CorruptBatch
-from tidelog.storage.files import Buffer
 
 LogId = tuple[str, str, int]
 """Topic name, topic id in hexadecimal, partition."""

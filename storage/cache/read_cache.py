@@ -22,13 +22,13 @@ import sys
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.cache.cache_stats import CacheStats, Counters
 from tidelog.storage.cache.cached_log import LOG_BYTES, CachedLog
 from tidelog.storage.cache.cached_pages import CachedPages, Page, Span, partition_tag, topic_tag
 from tidelog.storage.cache.cached_run import LogId, Part, Run, held_bytes, run_cost
 from tidelog.storage.cache.s3_fifo import S3Fifo
 from tidelog.storage.errors import CorruptBatch
-from tidelog.storage.files import Buffer
 
 __all__ = ("CachedRead", "LogId", "ReadCache", "Span")
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from tidelog.storage.batches.batch_rewriting import without_records
 from tidelog.storage.batches.record_batch import BatchHeader, read_header
-from tidelog.storage.files import Buffer, Disk, File, join
+from tidelog.storage.buffers import Buffer
+from tidelog.storage.files import Disk, File, join
 from tidelog.storage.local import file_names
 from tidelog.storage.local.file_names import segment_file_name
 from tidelog.storage.local.offset_index import OffsetIndex

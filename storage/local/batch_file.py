@@ -18,8 +18,9 @@ from tidelog.storage.batches.record_batch import (
     BatchHeader,
     read_header,
 )
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import CorruptBatch
-from tidelog.storage.files import Buffer, File
+from tidelog.storage.files import File
 
 _CHUNK_BYTES = 1024 * 1024
 

@@ -23,6 +23,7 @@ from tidelog.storage.batches.record_batch import (
     stamp,
     stamp_append_time,
 )
+from tidelog.storage.buffers import WritableBuffer
 from tidelog.storage.errors import (
     BatchTooLarge,
     DiskFailed,
@@ -32,7 +33,7 @@ from tidelog.storage.errors import (
     StorageError,
     WritesStopped,
 )
-from tidelog.storage.files import File, FileSlice, WritableBuffer, join, refused
+from tidelog.storage.files import File, FileSlice, join, refused
 from tidelog.storage.local import file_names
 from tidelog.storage.local.file_names import segment_file_name
 from tidelog.storage.local.flush import Flush

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tidelog.storage.files import Buffer, Disk
+from tidelog.storage.buffers import Buffer
+from tidelog.storage.files import Disk
 from tidelog.storage.local.leader_epochs import LeaderEpochs
 from tidelog.storage.local.open_segments import OpenSegments
 from tidelog.storage.local.producer_state import ProducerState

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from tidelog.storage.batches.record import Record
 from tidelog.storage.batches.record_batch import HEADER_SIZE, readable_records
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import CorruptBatch, DiskFull, WritesStopped
-from tidelog.storage.files import Buffer, Disk, FileSlice, join
+from tidelog.storage.files import Disk, FileSlice, join
 from tidelog.storage.local import file_names
 from tidelog.storage.local.batch_file import StoredBatch, header_at, scan
 from tidelog.storage.local.file_names import segment_file_name

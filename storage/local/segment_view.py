@@ -12,8 +12,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from tidelog.storage.batches.record_batch import HEADER_SIZE, BatchHeader
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import CorruptBatch
-from tidelog.storage.files import Buffer, File
+from tidelog.storage.files import File
 from tidelog.storage.local.batch_file import StoredBatch, header_at
 from tidelog.storage.local.offset_index import OffsetIndex
 from tidelog.storage.local.time_index import TimeIndex

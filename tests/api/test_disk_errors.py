@@ -28,6 +28,7 @@ from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
+from tidelog.broker.local.local_log import log_of
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.storage.batches.record_batch import encode_batch
 from tidelog.storage.files import FileSlice
@@ -186,7 +187,7 @@ async def test_what_cannot_be_read(
     for _ in range(2):
         await site.produce(LARGE)
     partition = site.broker.topic("t").partition(0)
-    partition.log.segments[0].close_files()
+    log_of(partition).segments[0].close_files()
     site.broker.cache.drop(partition.log_id)
     with disk.refusing(action, "*/t-0/*.log", number):
         answer = await site.http.get("/v1/topics/t/partitions/0/records")

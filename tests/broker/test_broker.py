@@ -18,6 +18,7 @@ from tidelog.broker.errors import (
     UnknownTopic,
     UnknownTopicId,
 )
+from tidelog.broker.local.local_log import log_of
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.broker.waiting import DataWaiter
@@ -151,8 +152,8 @@ async def test_settings_and_partitions_can_be_raised(broker: Broker) -> None:
     await broker.alter_topic("orders", {"max.message.bytes": "2000", "retention.ms": "5"})
     await broker.alter_topic("orders", {"retention.ms": None})
     await broker.add_partitions("orders", 4)
-    assert topic.partition(0).log.settings.max_message_bytes == 2000
-    assert topic.partition(3).log.settings.max_message_bytes == 2000
+    assert log_of(topic.partition(0)).settings.max_message_bytes == 2000
+    assert log_of(topic.partition(3)).settings.max_message_bytes == 2000
     await broker.close()
     reopened = await Broker.open(broker.data_dir, settings())
     found = reopened.topic("orders")

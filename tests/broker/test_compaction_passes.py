@@ -16,6 +16,7 @@ from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
 from tidelog.broker.local.compaction_process import CompactionProcess
+from tidelog.broker.local.local_log import log_of
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.storage.batches.record import Record
@@ -97,7 +98,7 @@ async def test_a_log_shrinks_and_keeps_the_newest_of_each_key(
     after = await read_all(partition)
     assert latest(after) == latest(before)
     assert partition.size_bytes < size
-    sealed = partition.log.active.base_offset
+    sealed = log_of(partition).active.base_offset
     offsets = [record.offset for record in after]
     assert offsets == [*range(sealed - 10, sealed), *range(sealed, 24)]
     assert broker.compaction.counters.compacted == 1
@@ -117,10 +118,12 @@ async def test_the_checkpoint_outlives_a_restart_but_not_its_topic(tmp_path: Pat
     await broker.compaction.run(broker.clock.now_ms())
     await broker.delete_topic("gone")
     again = await compacted(broker, "gone")
-    assert again.log.cleaned_offset == 0
+    assert log_of(again).cleaned_offset == 0
     await broker.close()
     broker = await Broker.open(str(tmp_path), settings)
-    cleaned = {name: broker.topic(name).partition(0).log.cleaned_offset for name in ("t", "gone")}
+    cleaned = {
+        name: log_of(broker.topic(name).partition(0)).cleaned_offset for name in ("t", "gone")
+    }
     assert cleaned["t"] > 0
     assert cleaned["gone"] == 0
     await broker.close()
@@ -132,7 +135,7 @@ async def test_readers_and_the_cache_never_show_what_was_before(
     partition = await compacted(broker)
     await read_all(partition)
     assert broker.cache.cached_bytes(partition.log_id, 0, 24) > 2_000_000
-    active = partition.log.active.base_offset
+    active = log_of(partition).active.base_offset
     tail = broker.cache.cached_bytes(partition.log_id, active, 24)
     await broker.compaction.run(clock.now_ms())
     assert broker.cache.cached_bytes(partition.log_id, 0, active) == 0
@@ -221,7 +224,7 @@ async def run_with(
 
 
 def leftovers(partition: Partition) -> list[str]:
-    names = os.listdir(partition.log.place.directory)
+    names = os.listdir(log_of(partition).place.directory)
     return [name for name in names if name.endswith((".cleaned", ".swap"))]
 
 
@@ -229,7 +232,7 @@ async def test_segments_deleted_meanwhile_stay_deleted(
     broker: Broker, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     partition = await compacted(broker, cleanup_policy="compact,delete")
-    second = partition.log.segments[1].base_offset
+    second = log_of(partition).segments[1].base_offset
 
     async def delete() -> None:
         await partition.delete_records(second)
@@ -309,7 +312,7 @@ async def test_damage_is_reported_and_left_for_its_readers(
     broker: Broker, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     partition = await compacted(broker)
-    path = Path(partition.log.segments[0].path(".log"))
+    path = Path(log_of(partition).segments[0].path(".log"))
     damage(path)
     with caplog.at_level(logging.ERROR):
         await broker.compaction.run(clock.now_ms())
@@ -323,7 +326,7 @@ async def test_damage_is_reported_and_left_for_its_readers(
     await broker.compaction.run(clock.now_ms())
     assert (counters.failed, counters.compacted) == (1, 1)
     assert other.size_bytes < size
-    assert partition.log.segments[0].next_offset == partition.log.segments[1].base_offset
+    assert log_of(partition).segments[0].next_offset == log_of(partition).segments[1].base_offset
     assert (await partition.read(0, 1)).next_offset == 1
 
 

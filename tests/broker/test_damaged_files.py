@@ -231,7 +231,7 @@ async def check_others(case: Case, partition: Partition, start: int, values: lis
         readable = ""
         with contextlib.suppress(CorruptBatch, OffsetOutOfRange):
             readable = (await values_at(partition, offset) or [""])[0]
-        if offset < base or (offset >= behind and not partition.damage):
+        if offset < base or (offset >= behind and not partition.facts().damage):
             assert readable == value, (case.where, offset)
 
 

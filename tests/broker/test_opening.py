@@ -17,6 +17,7 @@ from tests.support.segment_files import check_indexes
 from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
 from tidelog.broker.errors import PartitionOffline
+from tidelog.broker.local.local_log import log_of
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.storage.batches.record_batch import encode_batch
@@ -135,7 +136,7 @@ async def test_a_full_disk_keeps_no_log_from_being_read(
     assert again.started_clean
     assert [(p.end_offset, p.leader_epoch) for p in again.topic("t").all_online()] == [(6, 1)] * 2
     for partition in again.topic("t").partitions:
-        check_indexes(Path(partition.log.active.path(".log")), complete=True)
+        check_indexes(Path(log_of(partition).active.path(".log")), complete=True)
     await again.close()
 
 

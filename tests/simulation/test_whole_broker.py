@@ -64,8 +64,13 @@ class _Scenario:
             name, index = source.choice(list(_TOPICS)), source.randrange(2)
             now_ms = self.world.clock.now_ms()
             records = [
-                (now_ms, b"%d" % source.randrange(9), source.randbytes(9) * source.randrange(3_000), ())
-                for _ in range(source.randint(1, 5))
+                (
+                    now_ms,
+                    b"%d" % source.randrange(9),
+                    source.randbytes(9) * size,
+                    (),
+                )
+                for size in source.choices(range(3_000), k=source.randint(1, 5))
             ]
             partition = self.broker.topic(name).partition(index)
             end = partition.append(encode_batch(records)).last_offset + 1

@@ -18,8 +18,9 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.errors import DiskFull
-from tidelog.storage.files import Buffer, Disk, File
+from tidelog.storage.files import Disk, File
 
 _SECTOR_BYTES = 64
 """What is written as a whole or not at all; small, so that small test files have several."""

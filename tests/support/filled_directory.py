@@ -18,6 +18,7 @@ from tests.support.broker_process import environment
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
+from tidelog.broker.local.local_log import log_of
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.storage.batches.record_batch import (
@@ -112,7 +113,7 @@ async def fill(broker: Broker) -> Facts:
         topics[topic.name] = FoundTopic(str(topic.id), dict(topic.settings.overrides), logs)
     start = await broker.topic("events").partition(0).delete_records(21)
     topics["events"].logs[0] = start, topics["events"].logs[0][1][start:]
-    broker.topic("keys").partition(0).log.cleaned_offset = 34
+    log_of(broker.topic("keys").partition(0)).cleaned_offset = 34
     await broker.store.save_checkpoints()
     return Facts(broker.cluster_id, topics, {"g": GROUP}, given)
 

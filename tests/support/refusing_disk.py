@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 
-from tidelog.storage.files import Buffer, Disk, File, refused
+from tidelog.storage.buffers import Buffer
+from tidelog.storage.files import Disk, File, refused
 
 _TRANSLATED = {"open", "write_new", "write_atomically"}
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -34,7 +34,7 @@ def handle(call: Call, request: Any) -> Values:
 def _describe(call: Call, topic: str, index: int) -> dict[str, Any]:
     try:
         check_topic_name(topic)
-        producers = call.broker.topic(topic).partition(index).log.producers
+        producers = call.broker.topic(topic).partition(index).facts().producers
     except Exception as error:
         return {"partition_index": index, "error_code": code_of(error), "error_message": str(error)}
     active = [

@@ -79,7 +79,7 @@ def _diverged(partition: Partition, entry: Any, last_epoch: int) -> dict[str, An
 
     Raises OffsetOutOfRange for an epoch or an offset that the log does not have.
     """
-    epoch, end = partition.log.epochs.end_offset_of(last_epoch, partition.end_offset)
+    epoch, end = partition.end_of_epoch(last_epoch)
     if epoch < 0 or entry.fetch_offset < partition.start_offset:
         raise OffsetOutOfRange(entry.fetch_offset, partition.start_offset, partition.end_offset)
     if epoch == last_epoch and end >= entry.fetch_offset:

@@ -34,5 +34,5 @@ def _answer(call: Call, topic: str, entry: Any) -> dict[str, Any]:
     code = leader_epoch_error(partition, entry.current_leader_epoch)
     if code:
         return {**index, "error_code": code}
-    epoch, end = partition.log.epochs.end_offset_of(entry.leader_epoch, partition.end_offset)
+    epoch, end = partition.end_of_epoch(entry.leader_epoch)
     return {**index, "error_code": 0, "leader_epoch": epoch, "end_offset": end}

@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import Any
 
 from tidelog.api.kafka.wire.framing import Part
-from tidelog.storage.files import FileSlice
+from tidelog.storage.buffers import StoredBytes
 
 Values = Mapping[str, Any]
 Field = dataclasses.Field[Any]
@@ -55,7 +55,7 @@ class Output:
     def pass_on(self, data: Sequence[Part]) -> None:
         """Add buffers without copying the large ones."""
         for part in data:
-            if isinstance(part, FileSlice) or len(part) >= _KEEP_APART:
+            if isinstance(part, StoredBytes) or len(part) >= _KEEP_APART:
                 self.tail = bytearray()
                 self.parts += (part, self.tail)
             else:

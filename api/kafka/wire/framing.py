@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from tidelog.storage.files import FileSlice
+from tidelog.storage.buffers import StoredBytes
 
 _HTTP_STARTS = {b"GET ", b"HEAD", b"POST", b"PUT ", b"PATC", b"DELE", b"OPTI"}
 _LENGTH = struct.Struct(">i")
@@ -29,7 +29,7 @@ NULL_REFUSED = "a field is null that may not be"
 """The reason where the schema has no null."""
 
 Buffer = bytes | bytearray | memoryview
-Part = Buffer | FileSlice
+Part = Buffer | StoredBytes
 """Of a response; what stays in its file is sent from there."""
 
 

@@ -73,6 +73,7 @@ def routes(context: RestContext) -> APIRouter:
 
 async def _segments(context: RestContext, partition: Partition) -> list[SegmentOut]:
     cache = context.broker.cache
+    cleaned_offset = partition.facts().cleaned_offset
     return [
         SegmentOut(
             partition=partition.index,
@@ -83,7 +84,7 @@ async def _segments(context: RestContext, partition: Partition) -> list[SegmentO
             first_timestamp=info.first_timestamp,
             last_timestamp=info.last_timestamp,
             sealed=info.sealed,
-            cleaned=info.next_offset <= partition.log.cleaned_offset,
+            cleaned=info.next_offset <= cleaned_offset,
             cached_bytes=cache.cached_bytes(partition.log_id, info.base_offset, info.next_offset),
         )
         for info in await partition.segments()
@@ -113,7 +114,7 @@ async def _retention(
 async def _compaction(
     context: RestContext, partition: Partition, now_ms: int
 ) -> PartitionCompaction | None:
-    if not partition.log.settings.compact:
+    if not partition.facts().settings.compact:
         return None
     plan = await context.broker.compaction.plan(partition, now_ms)
     return PartitionCompaction(

@@ -171,11 +171,11 @@ def _describe(topic: Topic) -> TopicOut:
                 end_offset=p.end_offset,
                 high_watermark=p.high_watermark,
                 bytes=p.size_bytes,
-                segments=len(p.log.segments),
+                segments=p.facts().segments,
                 leader_epoch=p.leader_epoch,
                 writes_stopped=p.writes_stopped,
                 offline=p.offline is not None,
-                damage=[cut.kept_as for cut in p.damage],
+                damage=[cut.kept_as for cut in p.facts().damage],
             )
             for p in topic.partitions
         ],

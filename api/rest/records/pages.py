@@ -27,9 +27,9 @@ from tidelog.broker.records.reading import read_records
 from tidelog.broker.topic import Topic
 from tidelog.storage.batches.record import Record
 from tidelog.storage.batches.record_batch import batches
+from tidelog.storage.buffers import Buffer
 from tidelog.storage.cache.read_cache import Span
 from tidelog.storage.errors import UnreadableBatch
-from tidelog.storage.files import Buffer
 
 PAGE_RECORDS = 1000
 _QUERY = frozenset(("value", "on_corrupt"))

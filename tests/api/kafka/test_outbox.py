@@ -19,7 +19,8 @@ import uvloop
 from tests.support.faulty_disk import FaultyDisk
 from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.wire.framing import Part
-from tidelog.storage.files import Buffer, File, FileSlice
+from tidelog.storage.buffers import Buffer
+from tidelog.storage.files import File, FileSlice
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
 FILE_BYTES = 5_000_000
