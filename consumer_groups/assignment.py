@@ -31,19 +31,6 @@ def range_assign(members: Subscriptions[T], topics: Partitions[T]) -> Assignment
     return assigned
 
 
-def round_robin_assign(members: Subscriptions[T], topics: Partitions[T]) -> Assignment[T]:
-    """Partition after partition to member after member, skipping who does not read the topic."""
-    assigned: Assignment[T] = {member: [] for member in members}
-    names = list(members)
-    turn = 0
-    for topic, partition in _places(members, topics):
-        while topic not in members[names[turn % len(names)]]:
-            turn += 1
-        assigned[names[turn % len(names)]].append((topic, partition))
-        turn += 1
-    return assigned
-
-
 def sticky_assign(
     members: Subscriptions[T],
     topics: Partitions[T],

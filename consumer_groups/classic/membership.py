@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from tidelog.consumer_groups.errors import GroupError
 
 UNKNOWN_MEMBER_ID = ""
-NO_GENERATION = -1
 CONSUMER_PROTOCOL_TYPE = "consumer"
 
 

@@ -92,10 +92,7 @@ def _unpack(
             size, at = small[size + second * 0x80 - 0x80], at + 2
         else:
             size, at = read_varint(data, at)
-        key = None
-        if size >= 0:
-            start, at = at, at + size
-            key = data[start:at]
+        key = None if size < 0 else data[at : (at := at + size)]
         size = data[at]
         if size < 0x80:
             size, at = small[size], at + 1
@@ -103,15 +100,8 @@ def _unpack(
             size, at = small[size + second * 0x80 - 0x80], at + 2
         else:
             size, at = read_varint(data, at)
-        value = None
-        if size >= 0:
-            start, at = at, at + size
-            value = data[start:at]
-        headers: tuple[tuple[str, bytes | None], ...] = ()
-        if data[at]:
-            headers, at = _read_headers(data, at)
-        else:
-            at += 1
+        value = None if size < 0 else data[at : (at := at + size)]
+        headers, at = _read_headers(data, at) if data[at] else ((), at + 1)
         if at != record_end:
             raise CorruptBatch("a record's fields do not fill its length")
         add(make(Record, (base_offset + number, timestamp, key, value, headers)))

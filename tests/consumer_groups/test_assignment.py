@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidelog.consumer_groups.assignment import (
     Assignment,
     range_assign,
-    round_robin_assign,
     sticky_assign,
 )
 
@@ -42,7 +40,6 @@ def check_complete(members: Members, topics: dict[str, int], assigned: Assignmen
 @given(subscriptions, topic_counts)
 def test_all_are_complete(members: Members, topics: dict[str, int]) -> None:
     check_complete(members, topics, range_assign(members, topics))
-    check_complete(members, topics, round_robin_assign(members, topics))
     check_complete(members, topics, sticky_assign(members, topics, {}))
 
 
@@ -95,16 +92,6 @@ def test_range_keeps_topics_together() -> None:
     }
 
 
-def test_round_robin_goes_round() -> None:
-    assigned = round_robin_assign({"x": {"a", "b"}, "y": {"a", "b"}}, TOPICS)
-    assert assigned == {
-        "x": [("a", 0), ("a", 2), ("b", 0), ("b", 2)],
-        "y": [("a", 1), ("a", 3), ("b", 1)],
-    }
-
-
-@pytest.mark.parametrize("assign", [range_assign, round_robin_assign])
-def test_nobody_gets_nothing(assign: object) -> None:
-    assert callable(assign)
-    assert assign({}, TOPICS) == {}
-    assert assign({"x": set()}, TOPICS) == {"x": []}
+def test_nobody_gets_nothing() -> None:
+    assert range_assign({}, TOPICS) == {}
+    assert range_assign({"x": set()}, TOPICS) == {"x": []}
