@@ -14,9 +14,7 @@ from uuid import UUID
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError, UnknownPartition, UnknownTopic
 from tidelog.consumer_groups import offset_reset, offset_store
-from tidelog.consumer_groups.classic.classic_group import Group
 from tidelog.consumer_groups.classic.membership import CONSUMER_PROTOCOL_TYPE, UNKNOWN_MEMBER_ID
-from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.errors import (
     GroupNotEmpty,
     GroupSubscribed,
@@ -24,7 +22,7 @@ from tidelog.consumer_groups.errors import (
     MetadataTooLarge,
     UnknownMember,
 )
-from tidelog.consumer_groups.groups import GROUP_ID_BYTES, AnyGroup, Groups
+from tidelog.consumer_groups.groups import GROUP_ID_BYTES, Groups
 from tidelog.consumer_groups.offsets import (
     CommittedOffset,
     OffsetAndMetadata,
@@ -32,7 +30,7 @@ from tidelog.consumer_groups.offsets import (
     ResetTarget,
     TopicPartition,
 )
-from tidelog.consumer_groups.records.group_records import GroupRecord, StateRecord
+from tidelog.consumer_groups.records.group_records import StateRecord
 
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 
@@ -99,12 +97,8 @@ class GroupOffsets:
     ) -> None:
         self._groups.check_ready(name)
         group = self._groups.find(name)
-        if isinstance(group, Group):
-            group.check_commit(member_id, generation, instance_id, self._groups.now_ms())
-        elif group is not None:
-            topics = self._groups.topics_now().by_name
-            held = [(topics[topic].id, part) for topic, part in places if topic in topics]
-            group.check_commit(member_id, generation, held)
+        if group is not None:
+            group.check_commit(member_id, generation, instance_id, places)
         elif generation >= 0:
             self._groups.existing(name)
             raise UnknownMember(name, member_id)
@@ -146,7 +140,7 @@ class GroupOffsets:
         """
         self._groups.check_ready(group)
         found = self._groups.find(group)
-        if isinstance(found, ConsumerGroup) and member_epoch >= 0:
+        if found is not None and member_epoch >= 0:
             found.check_fetch(member_id, member_epoch)
         return {
             place: offset
@@ -201,7 +195,7 @@ class GroupOffsets:
         wanted = None if partitions is None else set(partitions)
 
         def forget() -> Sequence[StateRecord]:
-            found = self._groups.existing(group)
+            found = self._groups.existing(group).facts
             if not found.is_empty:
                 if found.protocol_type != CONSUMER_PROTOCOL_TYPE:
                     raise GroupNotEmpty(group)
@@ -252,7 +246,7 @@ class GroupOffsets:
 
     def _check_resettable(self, name: str, force: bool) -> None:
         group = self._groups.find(name)
-        if not force and group is not None and not group.is_empty:
+        if not force and group is not None and not group.facts.is_empty:
             raise GroupNotEmpty(name)
 
     async def delete(self, group: str) -> None:
@@ -261,12 +255,12 @@ class GroupOffsets:
 
         def forget() -> Sequence[StateRecord]:
             found = self._groups.existing(group)
-            if not found.is_empty:
+            if not found.facts.is_empty:
                 raise GroupNotEmpty(group)
             places = list(self._groups.offsets.committed(group))
-            return [*offset_store.forget(group, places), *_tombstones(found)]
+            return [*offset_store.forget(group, places), *found.tombstones()]
 
-        if not self._groups.existing(group).is_empty:
+        if not self._groups.existing(group).facts.is_empty:
             raise GroupNotEmpty(group)
         await self._groups.topic.write(group, forget)
         self._groups.beginnings.forget(group)
@@ -276,16 +270,16 @@ class GroupOffsets:
     async def expire(self) -> None:
         """Forget offsets past their time or of topics that are gone, and groups without any."""
         writes = [
-            self._groups.topic.write(group.name, partial(self._expired, group.name))
-            for group in self._groups
-            if self._expired(group.name)
+            self._groups.topic.write(name, partial(self._expired, name))
+            for name in [group.facts.name for group in self._groups]
+            if self._expired(name)
         ]
         if writes:
             await asyncio.wait(writes)
 
     def _expired(self, name: str) -> Sequence[StateRecord]:
         """The tombstones that are due for a group."""
-        group = self._groups.find(name) or Group(name, self._settings)
+        group = self._groups.find(name) or self._groups.without_members(name)
         offsets = self._groups.offsets.committed(name)
         now_ms = self._broker.clock.now_ms()
         places = [
@@ -294,19 +288,13 @@ class GroupOffsets:
             if not self._is_current(place, offset)
             or offset_store.is_expired(
                 offset,
-                group.retained_since_ms(place[0], offset.commit_timestamp_ms),
+                group.facts.retained_since_ms(place[0], offset.commit_timestamp_ms),
                 self._settings.offsets_retention_ms,
                 now_ms,
             )
         ]
         records: list[StateRecord] = list(offset_store.forget(name, places))
-        if len(places) == len(offsets) and group.is_disposable:
-            records += _tombstones(group)
+        if len(places) == len(offsets) and group.facts.is_disposable:
+            records += group.tombstones()
             self._groups.beginnings.forget(name)
         return records
-
-
-def _tombstones(group: AnyGroup) -> Sequence[StateRecord]:
-    if isinstance(group, ConsumerGroup):
-        return group.tombstones()
-    return [GroupRecord(group.name, None)]

@@ -3,10 +3,8 @@
 Every method raises CoordinatorLoading after a start until the offsets topic is applied, and
 CoordinatorUnavailable once the broker stops or cannot write.
 
-Requests of classic members become commands of ``Group``; those that have to wait are parked as
-futures, which are the group's tickets. Heartbeats of the new protocol become records. Both are
-answered when what they changed is durable. ``GroupOffsets`` has the methods about offsets,
-``hosted`` those of members that HTTP callers are.
+Members are answered when what they changed is durable. ``GroupOffsets`` has the methods about
+offsets, ``hosted`` those of members that HTTP callers are.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from tidelog.broker.broker import Broker
 from tidelog.broker.passes import Passes
 from tidelog.consumer_groups import descriptions
+from tidelog.consumer_groups.any_group import AnyGroup
 from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
 from tidelog.consumer_groups.classic.membership import (
     UNKNOWN_MEMBER_ID,
@@ -29,8 +28,6 @@ from tidelog.consumer_groups.classic.membership import (
     SyncRequest,
 )
 from tidelog.consumer_groups.commits import GroupOffsets
-from tidelog.consumer_groups.consumer import classic_requests as classic_member
-from tidelog.consumer_groups.consumer import consumer_rebalance, migration
 from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.consumer.heartbeat import (
     JOIN_EPOCH,
@@ -38,11 +35,10 @@ from tidelog.consumer_groups.consumer.heartbeat import (
     ConsumerHeartbeatReply,
 )
 from tidelog.consumer_groups.errors import (
-    InconsistentProtocol,
     UnknownGroup,
     UnknownMember,
 )
-from tidelog.consumer_groups.groups import AnyGroup, Groups
+from tidelog.consumer_groups.groups import Groups, Kind
 from tidelog.consumer_groups.hosted_members import HostedMembers
 from tidelog.consumer_groups.lag import Lag
 from tidelog.consumer_groups.offsets import (
@@ -52,9 +48,13 @@ from tidelog.consumer_groups.offsets import (
     PartitionLag,
 )
 from tidelog.consumer_groups.own_settings import OwnSettings
-from tidelog.consumer_groups.records.group_records import GroupRecord, StateRecord
+from tidelog.consumer_groups.records.group_records import StateRecord
+from tidelog.consumer_groups.served_classic import ServedClassic
+from tidelog.consumer_groups.served_consumer import ServedConsumer, beat
 
 ASSIGNORS = tuple(SERVER_ASSIGNORS)
+KINDS: tuple[Kind, ...] = (ServedClassic, ServedConsumer)
+"""Of groups that there are."""
 
 
 class Coordinator:
@@ -62,7 +62,7 @@ class Coordinator:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._groups = Groups(broker)
+        self._groups = Groups(broker, KINDS)
         self._settings = self._groups.settings
         self._lag = Lag(broker, self._groups.beginnings)
         self._expiry: asyncio.Task[None] | None = None
@@ -141,31 +141,21 @@ class Coordinator:
         self._settings.check_session_timeout(request.session_timeout_ms)
         group = await self._group_to_join(request)
         new_id = f"{request.instance_id or request.client_id}-{self._broker.environment.new_id()}"
-        if isinstance(group, ConsumerGroup):
-            return await self._join_new(group, request, new_id)
-        ticket: asyncio.Future[JoinReply] = asyncio.get_running_loop().create_future()
-        outcome = group.join(request, ticket, new_id, self._groups.now_ms())
-        self._groups.carry_out(group, outcome)
-        return await self._groups.wait(ticket)
+        return await group.join(request, new_id)
 
     async def _group_to_join(self, request: JoinRequest) -> AnyGroup:
-        """The group, made for a new member; an empty one of the new protocol gives way."""
+        """The group, made for a new member."""
         found = self._groups.find(request.group)
-        while isinstance(found, ConsumerGroup) and found.is_empty:
-            await self._groups.topic.write_now(found.name, found.tombstones())
+        while found is not None and found.gives_way:
+            await self._groups.topic.write_now(request.group, found.tombstones())
             found = self._groups.find(request.group)
         if found is not None:
             return found
         if request.member_id != UNKNOWN_MEMBER_ID:
             raise UnknownMember(request.group, request.member_id)
-        return self._groups.create(request.group)
-
-    async def _join_new(self, group: ConsumerGroup, request: JoinRequest, new_id: str) -> JoinReply:
-        if not self._groups.settings.may_mix:
-            raise InconsistentProtocol(group.name, "it takes no classic members")
-        heartbeat = classic_member.heartbeat_of(group, request, new_id, self._groups.topics_now())
-        reply = await self._beat(group, heartbeat)
-        return classic_member.join_reply(request, reply)
+        group = self._groups.without_members(request.group)
+        self._groups.add(group)
+        return group
 
     async def sync(self, request: SyncRequest) -> SyncReply:
         """Waits for the leader's assignment.
@@ -173,22 +163,11 @@ class Coordinator:
         Raises UnknownMember, FencedInstance, IllegalGeneration, RebalanceInProgress,
         InconsistentProtocol.
         """
-        group = self._member_group(request.group, request.member_id)
-        if isinstance(group, ConsumerGroup):
-            topics, now_ms = self._groups.topics_now(), self._groups.now_ms()
-            return classic_member.sync(group, request, topics, now_ms)
-        ticket: asyncio.Future[SyncReply] = asyncio.get_running_loop().create_future()
-        self._groups.carry_out(group, group.sync(request, ticket))
-        return await self._groups.wait(ticket)
+        return await self._member_group(request.group, request.member_id).sync(request)
 
     def heartbeat(self, request: HeartbeatRequest) -> None:
         """Raises RebalanceInProgress, UnknownMember, FencedInstance, IllegalGeneration."""
-        group = self._member_group(request.group, request.member_id)
-        if isinstance(group, ConsumerGroup):
-            classic_member.beat(group, request, self._groups.now_ms())
-            self._groups.watch(group)
-        else:
-            group.heartbeat(request, self._groups.now_ms())
+        self._member_group(request.group, request.member_id).heartbeat(request)
 
     async def leave(self, group: str, members: Sequence[LeavingMember]) -> list[LeftMember]:
         """Each member is answered for itself."""
@@ -199,22 +178,7 @@ class Coordinator:
                 LeftMember(one.member_id, one.instance_id, UnknownMember(group, one.member_id))
                 for one in members
             ]
-        if isinstance(found, ConsumerGroup):
-            return await self._leave_new(found, members)
-        left, outcome = found.leave(members, self._groups.now_ms())
-        self._groups.carry_out(found, outcome)
-        return left
-
-    async def _leave_new(
-        self, group: ConsumerGroup, members: Sequence[LeavingMember]
-    ) -> list[LeftMember]:
-        topics = self._groups.topics_now()
-        left, gone = classic_member.leave(group, members)
-        records = consumer_rebalance.forget(group, gone, topics)
-        done = self._groups.change(group.name, records, topics)
-        if done is not None:
-            await done
-        return left
+        return await found.leave(members)
 
     def _member_group(self, name: str, member_id: str) -> AnyGroup:
         self._groups.check_name(name)
@@ -235,67 +199,21 @@ class Coordinator:
         heartbeat.check(ASSIGNORS)
         self._groups.check_name(heartbeat.group)
         await self._groups.topic.exists()
-        group, records = self._group_to_beat(heartbeat)
-        return await self._beat(group, heartbeat, records)
-
-    async def _beat(
-        self,
-        group: ConsumerGroup,
-        heartbeat: ConsumerHeartbeat,
-        before: Sequence[StateRecord] = (),
-    ) -> ConsumerHeartbeatReply:
-        """``before`` is what has to be written with the heartbeat's own records."""
-        topics, wall_ms = self._groups.topics_now(), self._broker.clock.now_ms()
-        settings = self._groups.own_settings.obeyed_by(group.name)
-        group.use_settings(settings)
-        decision = consumer_rebalance.beat(group, heartbeat, topics, settings, wall_ms)
-        done = self._groups.change(group.name, [*before, *decision.records], topics)
-        changed = self._groups.find(group.name)
-        if isinstance(changed, ConsumerGroup):
-            self._hear(changed, heartbeat, all_members=bool(before))
-        if done is not None:
-            await done
-        return decision.reply
-
-    def _hear(
-        self, group: ConsumerGroup, heartbeat: ConsumerHeartbeat, *, all_members: bool
-    ) -> None:
-        now_ms = self._groups.now_ms()
-        if all_members:
-            group.resume(now_ms, self._broker.clock.now_ms())
-        group.hear(heartbeat.member_id, now_ms)
-        if heartbeat.classic is not None:
-            classic_member.joined(group, heartbeat.member_id, now_ms)
-        self._groups.watch(group)
+        group, before = self._group_to_beat(heartbeat)
+        return await beat(self._groups, group, heartbeat, before)
 
     def _group_to_beat(
         self, heartbeat: ConsumerHeartbeat
-    ) -> tuple[ConsumerGroup, list[StateRecord]]:
-        """The group, and what has to be written before its first record.
-
-        A classic group gives way: an empty one is forgotten, others go on in the new protocol.
-        A member that slept through a change back to classic has to join again; it would take
-        Kafka's answer, that there is no such group, for the end.
-        """
+    ) -> tuple[ConsumerGroup, Sequence[StateRecord]]:
+        """The group, and what has to be written before its first record."""
         found = self._groups.find(heartbeat.group)
-        if isinstance(found, ConsumerGroup):
-            return found, []
+        if found is not None:
+            return found.to_beat(heartbeat)
         if heartbeat.member_epoch != JOIN_EPOCH:
-            if found is None:
-                raise UnknownGroup(heartbeat.group)
-            raise UnknownMember(heartbeat.group, heartbeat.member_id)
-        group = ConsumerGroup(heartbeat.group, self._settings)
-        if found is None:
-            return group, []
-        before: list[StateRecord] = [GroupRecord(found.name, None)]
-        if not found.is_empty:
-            topics, wall_ms = self._groups.topics_now(), self._broker.clock.now_ms()
-            for record in migration.upgraded(found, topics, self._settings, wall_ms):
-                group.apply(record)
-                before.append(record)
-        return group, before
+            raise UnknownGroup(heartbeat.group)
+        return ConsumerGroup(heartbeat.group, self._settings), ()
 
-    # Groups of both kinds
+    # Groups of every kind
 
     def groups(self) -> list[GroupOverview]:
         """Every group, by name."""
@@ -305,20 +223,20 @@ class Coordinator:
     def describe(self, group: str) -> GroupDescription:
         """Raises UnknownGroup."""
         self._groups.check_ready(group)
-        return descriptions.describe(self._groups.existing(group), self._broker)
+        return self._groups.existing(group).describe()
 
     def describe_consumer(self, group: str) -> ConsumerGroupDescription:
         """A group of the new protocol in its own words. Raises UnknownGroup for any other."""
         self._groups.check_ready(group)
-        found = self._groups.find(group)
-        if not isinstance(found, ConsumerGroup):
+        found = self._groups.consumer(group)
+        if found is None:
             raise UnknownGroup(group)
         return descriptions.describe_consumer(found, self._broker)
 
     def speaks_new_protocol(self, group: str, member_id: str) -> bool:
         """Whether this is a member that joined its group by the new protocol."""
-        found = self._groups.find(group)
-        member = found.members.get(member_id) if isinstance(found, ConsumerGroup) else None
+        found = self._groups.consumer(group)
+        member = None if found is None else found.members.get(member_id)
         return member is not None and not member.is_classic
 
     def settings_of(self, group: str) -> OwnSettings:

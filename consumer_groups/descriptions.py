@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import UnknownTopicId
+from tidelog.consumer_groups.any_group import CLASSIC, CONSUMER, AnyGroup
 from tidelog.consumer_groups.classic.classic_group import Group
 from tidelog.consumer_groups.classic.classic_member import Member
 from tidelog.consumer_groups.classic.consumer_protocol import decode_assignment, topics_of
@@ -23,22 +24,16 @@ from tidelog.consumer_groups.offsets import (
 )
 from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
 
-CLASSIC = "classic"
-CONSUMER = "consumer"
-AnyGroup = Group | ConsumerGroup
-
 
 def overview(group: AnyGroup) -> GroupOverview:
-    kind = CLASSIC if isinstance(group, Group) else CONSUMER
+    facts = group.facts
     return GroupOverview(
-        group.name, group.state_name, group.protocol_type or "", kind, len(group.members)
+        facts.name, facts.state_name, facts.protocol_type or "", group.kind, len(facts.members)
     )
 
 
-def describe(group: AnyGroup, broker: Broker) -> GroupDescription:
+def describe_classic(group: Group) -> GroupDescription:
     """Only a stable classic group has a protocol, and members that agree on it."""
-    if isinstance(group, ConsumerGroup):
-        return _describe_new(group, broker)
     stable = group.state is State.STABLE
     protocol = group.protocol or "" if stable else ""
     return GroupDescription(
@@ -80,7 +75,7 @@ def assigned(member: Member, protocol_type: str | None) -> tuple[TopicPartition,
         return ()
 
 
-def _describe_new(group: ConsumerGroup, broker: Broker) -> GroupDescription:
+def describe_new(group: ConsumerGroup, broker: Broker) -> GroupDescription:
     return GroupDescription(
         group.name,
         group.state_name,

@@ -1,9 +1,8 @@
-"""All groups of the broker in memory: loaded from the offsets topic, kept in time, written back.
+"""All groups of the broker in memory, whatever their kind: loaded from the offsets topic, kept in
+time.
 
-Commands of a classic group end in an ``Outcome``; here replies go to the futures that wait for
-them and metadata to the topic. Groups of the new protocol change by their records alone. One timer
-runs, for the earliest deadline of any group. After a start the topic is applied in the background;
-``check_ready`` raises CoordinatorLoading until that is done.
+One timer runs, for the earliest deadline of any group. After a start the topic is applied in the
+background; ``check_ready`` raises CoordinatorLoading until that is done.
 """
 
 from __future__ import annotations
@@ -11,55 +10,52 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError
+from tidelog.consumer_groups.any_group import AnyGroup, GroupFacts
 from tidelog.consumer_groups.beginnings import Beginnings
 from tidelog.consumer_groups.catalog_view import CatalogView
-from tidelog.consumer_groups.classic.classic_group import Group
 from tidelog.consumer_groups.classic.classic_member import NEVER_MS
-from tidelog.consumer_groups.classic.rebalance import Outcome, State, Store
-from tidelog.consumer_groups.consumer import consumer_rebalance, migration
 from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, TopicsNow
 from tidelog.consumer_groups.deadlines import Deadlines
 from tidelog.consumer_groups.errors import (
     CoordinatorLoading,
     CoordinatorUnavailable,
-    GroupError,
     InvalidGroupId,
     UnknownGroup,
 )
 from tidelog.consumer_groups.offset_store import OffsetStore
 from tidelog.consumer_groups.offsets_topic import OffsetsTopic
 from tidelog.consumer_groups.own_settings import GroupsOwnSettings
-from tidelog.consumer_groups.records.consumer_group_records import (
-    ConsumerGroupRecord,
-    GroupEpochRecord,
-)
-from tidelog.consumer_groups.records.group_records import (
-    GroupMetadata,
-    GroupRecord,
-    OffsetRecord,
-    StateRecord,
-)
+from tidelog.consumer_groups.records.consumer_group_records import GroupEpochRecord
+from tidelog.consumer_groups.records.group_records import GroupRecord, OffsetRecord, StateRecord
 from tidelog.consumer_groups.settings import GroupSettings
 from tidelog.consumer_groups.watches import MemberWatches
 from tidelog.storage.errors import StorageError
 
 R = TypeVar("R")
-AnyGroup = Group | ConsumerGroup
 GROUP_ID_BYTES = 2**15 - 1
-_RETRY_MS = 1_000
+_ENDS = (GroupRecord, GroupEpochRecord)
+"""Without a value these say that the group is gone."""
 _log = logging.getLogger("tidelog.groups")
 
 
-class Groups:
-    """Settings are those of the broker at construction."""
+class Kind(Protocol):
+    """How groups of one kind are put to work."""
 
-    def __init__(self, broker: Broker) -> None:
+    records: frozenset[type[Any]]
+
+    def __call__(self, groups: Groups, name: str, /) -> AnyGroup: ...
+
+
+class Groups:
+    """Settings are those of the broker at construction; ``kinds`` are how groups are served."""
+
+    def __init__(self, broker: Broker, kinds: Iterable[Kind]) -> None:
+        self.broker = broker
         self.settings = GroupSettings.of(broker.settings)
         self.own_settings = GroupsOwnSettings(broker)
         self.offsets = OffsetStore()
@@ -69,11 +65,10 @@ class Groups:
         self.failure: str | None = None
         """Why no group can be served until the next start, or None."""
         self.watches = MemberWatches()
-        self._broker = broker
+        self._kinds = {record: kind for kind in kinds for record in kind.records}
         self._clock = broker.clock
         self._catalog = CatalogView(broker)
         self._groups: dict[str, AnyGroup] = {}
-        self._restored: dict[str, GroupMetadata] = {}
         self._load: asyncio.Task[None] | None = None
         self._stopping = False
         self._closing = False
@@ -103,16 +98,8 @@ class Groups:
             _log.error("groups stay unavailable: %s", error, exc_info=None if foreseen else error)
             raise
         self.loading = False
-        now_ms = self.now_ms()
         for group in list(self._groups.values()):
-            if isinstance(group, ConsumerGroup):
-                group.resume(now_ms, self._clock.now_ms())
-                self.watch(group)
-                self._downgrade(group, self.topics_now())
-        for name, metadata in self._restored.items():
-            classic = self._groups[name] = Group.restore(name, metadata, self.settings)
-            self.carry_out(classic, classic.resume(now_ms))
-        self._restored.clear()
+            group.resume()
 
     def stop_waiting(self) -> None:
         """Let everybody go who waits for a rebalance, and let nobody wait from now on."""
@@ -158,7 +145,7 @@ class Groups:
         yield from list(self._groups.values())
         for name in list(self.offsets.groups()):
             if name not in self._groups:
-                yield Group(name, self.settings)
+                yield self.without_members(name)
 
     def find(self, name: str) -> AnyGroup | None:
         """The group, if anybody has joined it."""
@@ -170,18 +157,30 @@ class Groups:
         if group is None:
             if name not in self.offsets:
                 raise UnknownGroup(name)
-            group = Group(name, self.settings)
+            group = self.without_members(name)
         return group
 
-    def create(self, name: str) -> Group:
-        """A new classic group."""
-        group = self._groups[name] = Group(name, self.settings)
-        return group
+    def consumer(self, name: str) -> ConsumerGroup | None:
+        """The group, if it is of the new protocol."""
+        group = self._groups.get(name)
+        return None if group is None else group.consumer
+
+    def add(self, group: AnyGroup) -> None:
+        """Found from now on, in the place of any other of its name."""
+        self._groups[group.facts.name] = group
+
+    def without_members(self, name: str) -> AnyGroup:
+        """A group as it is before the first joins; ``add`` makes it one that is found."""
+        return self._kinds[GroupRecord](self, name)
+
+    def forget(self, name: str) -> None:
+        group = self._groups.pop(name, None)
+        self._deadlines.forget(name)
+        if group is not None:
+            group.end()
 
     def topics_now(self) -> TopicsNow:
-        return TopicsNow(self._broker.topics_version, self._catalog)
-
-    # What commands lead to
+        return TopicsNow(self.broker.topics_version, self._catalog)
 
     async def wait(self, future: asyncio.Future[R]) -> R:
         """Park until the group has a reply for this ticket."""
@@ -193,117 +192,25 @@ class Groups:
         finally:
             self._parked.discard(future)
 
-    def carry_out(self, group: Group, outcome: Outcome) -> None:
-        """Send replies, write metadata, see to the group's clock."""
-        self._send(outcome)
-        for store in outcome.stores:
-            metadata = store.metadata._replace(state_timestamp_ms=self._clock.now_ms())
-            done = self.topic.write(group.name, [GroupRecord(group.name, metadata)])
-            done.add_done_callback(partial(self._stored, group, store))
-        if group.generation == 0 and group.is_disposable and not outcome.stores:
-            self._forget(group.name)
-        else:
-            self.watch(group)
-
-    def _send(self, outcome: Outcome) -> None:
-        for ticket, result in outcome.replies:
-            assert isinstance(ticket, asyncio.Future)
-            if ticket.done():
-                continue
-            if isinstance(result, GroupError):
-                ticket.set_exception(result)
-            else:
-                ticket.set_result(result)
-
-    def _stored(self, group: Group, store: Store, done: asyncio.Future[None]) -> None:
-        error = None if done.cancelled() else done.exception()
-        if error is None:
-            outcome = group.stored(store, self.now_ms())
-        else:
-            outcome = group.store_failed(store, str(error), self.now_ms())
-        if group.state is State.DEAD:
-            self._send(outcome)
-        else:
-            self.carry_out(group, outcome)
-
-    def change(
-        self, name: str, records: Sequence[StateRecord], topics: TopicsNow
-    ) -> asyncio.Future[None] | None:
-        """Apply the records of a group of the new protocol; done when they are durable.
-
-        It becomes a classic one if these leave it with classic members only. None where there is
-        nothing to write. Raises CoordinatorUnavailable.
-        """
-        done = self.topic.write_now(name, records) if records else None
-        group = self._groups.get(name)
-        if isinstance(group, ConsumerGroup):
-            group.topics_version = topics.version
-            if records:
-                done = self._downgrade(group, topics) or done
-        if records:
-            group = self._groups.get(name)
-            self.watches.tell(name, group if isinstance(group, ConsumerGroup) else None)
-        return done
-
-    def _downgrade(self, group: ConsumerGroup, topics: TopicsNow) -> asyncio.Future[None] | None:
-        """Go on in the classic protocol, if it is time to; done when that is durable."""
-        name = group.name
-        metadata = migration.downgraded(group, topics, self.settings, self._clock.now_ms())
-        if metadata is None:
-            return None
-        done = self.topic.write_now(name, [*group.tombstones(), GroupRecord(name, metadata)])
-        classic = self._groups[name] = Group.restore(name, metadata, self.settings)
-        self.carry_out(classic, classic.resume(self.now_ms(), rejoin=True))
-        return done
-
     # What the topic says
 
     def _apply(self, record: StateRecord) -> None:
         if isinstance(record, OffsetRecord):
             self.offsets.apply(record)
-        elif isinstance(record, GroupRecord):
-            self._apply_classic(record)
-        else:
-            self._apply_new(record)
-
-    def _apply_classic(self, record: GroupRecord) -> None:
-        group = self._groups.get(record.group)
-        if record.value is None:
-            self.offsets.drop(record.group)
-        if self.loading:
-            if record.value is None:
-                self._restored.pop(record.group, None)
-            else:
-                self._restored[record.group] = record.value
-        elif not isinstance(group, Group):
             return
-        elif record.value is None:
-            self._forget(record.group)
-        else:
-            group.state_timestamp_ms = record.value.state_timestamp_ms
-
-    def _apply_new(self, record: ConsumerGroupRecord) -> None:
-        group = self._groups.get(record.group)
-        if isinstance(record, GroupEpochRecord) and record.value is None:
-            self.offsets.drop(record.group)
-            if isinstance(group, ConsumerGroup):
-                self._forget(record.group)
-            return
-        if not isinstance(group, ConsumerGroup):
-            if record.value is None:
-                return
-            settings = self.own_settings.obeyed_by(record.group)
-            group = self._groups[record.group] = ConsumerGroup(record.group, settings)
-        had_members = not group.is_empty
-        group.apply(record)
-        if had_members and group.is_empty:
-            group.empty_since_ms = self._clock.now_ms()
-
-    def _forget(self, name: str) -> None:
-        group = self._groups.pop(name, None)
-        self._deadlines.forget(name)
-        if isinstance(group, Group):
-            self._send(group.give_way())
+        kind, name = type(record), record.group
+        group = self._groups.get(name)
+        if group is not None and kind not in group.records:
+            group = None
+        if record.value is None and kind in _ENDS:
+            self.offsets.drop(name)
+            if group is not None:
+                self.forget(name)
+        elif group is not None:
+            group.apply(record)
+        elif record.value is not None:
+            group = self._groups[name] = self._kinds[kind](self, name)
+            group.apply(record)
 
     # Time
 
@@ -311,7 +218,10 @@ class Groups:
         """The steady clock of the groups."""
         return self._clock.monotonic_ms()
 
-    def watch(self, group: AnyGroup) -> None:
+    def wall_ms(self) -> int:
+        return self._clock.now_ms()
+
+    def watch(self, group: GroupFacts) -> None:
         """The group may be due at another time now."""
         self._deadlines.set(group.name, group.wake_ms)
         self._schedule()
@@ -334,26 +244,9 @@ class Groups:
         now_ms = self.now_ms()
         for name in self._deadlines.due(now_ms):
             group = self._groups.get(name)
-            if isinstance(group, Group):
-                self.carry_out(group, group.expire(now_ms))
-            elif group is not None:
-                self._expire_new(group, now_ms)
+            if group is not None:
+                group.expire(now_ms)
         self._schedule()
-
-    def _expire_new(self, group: ConsumerGroup, now_ms: int) -> None:
-        topics = self.topics_now()
-        records = consumer_rebalance.forget(group, group.overdue(now_ms), topics)
-        try:
-            done = self.change(group.name, records, topics)
-        except CoordinatorUnavailable as error:
-            _log.warning("members of group %s cannot be given up: %s", group.name, error)
-            group.wake_ms = now_ms + _RETRY_MS
-        else:
-            if done is not None:
-                done.add_done_callback(lambda done: done.cancelled() or done.exception())
-        present = self._groups.get(group.name)
-        if present is not None:
-            self.watch(present)
 
 
 def _stopping() -> CoordinatorUnavailable:

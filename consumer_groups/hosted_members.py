@@ -16,7 +16,7 @@ from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.broker.waiting import Watched
 from tidelog.consumer_groups.commits import GroupOffsets
-from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, ConsumerMember
+from tidelog.consumer_groups.consumer.consumer_group import ConsumerMember
 from tidelog.consumer_groups.consumer.heartbeat import (
     JOIN_EPOCH,
     LEAVE_EPOCH,
@@ -102,8 +102,8 @@ class HostedMembers:
             self._broker.topic(topic)
         cursor = Cursor(0, join.auto_offset_reset, join.instance_id, {})
         member_id = self._new_id(join)
-        found = self._groups.find(join.group)
-        if isinstance(found, ConsumerGroup) and member_id in found.members:
+        found = self._groups.consumer(join.group)
+        if found is not None and member_id in found.members:
             _check_repeated(join, member_id, found.members[member_id].subscription)
             return await self.beat(join.group, member_id, cursor)
         await self._release(join)
@@ -127,8 +127,8 @@ class HostedMembers:
 
     async def _release(self, join: HostedJoin) -> None:
         """A hosted member that has the instance id gives it up; its partitions are kept for it."""
-        found = self._groups.find(join.group)
-        if join.instance_id is None or not isinstance(found, ConsumerGroup):
+        found = self._groups.consumer(join.group)
+        if join.instance_id is None or found is None:
             return
         present = found.static_member(join.instance_id)
         if present is None or not is_hosted(present.member_id):
@@ -221,8 +221,8 @@ class HostedMembers:
 
     def _member(self, name: str, member_id: str, instance_id: str | None = None) -> ConsumerMember:
         self._groups.check_name(name)
-        group = self._groups.find(name)
-        if not isinstance(group, ConsumerGroup) or not is_hosted(member_id):
+        group = self._groups.consumer(name)
+        if group is None or not is_hosted(member_id):
             raise UnknownMember(name, member_id)
         return group.check_member(member_id, instance_id)
 
@@ -230,7 +230,7 @@ class HostedMembers:
         self, name: str, member_id: str, cursor: Cursor, heartbeat_interval_ms: int
     ) -> Standing:
         member = self._member(name, member_id)
-        group, current = self._groups.find(name), member.current
+        group, current = self._groups.consumer(name), member.current
         partitions = self._partitions(current.assigned)
         extents = self._extents(name, partitions)
         positions = {

@@ -16,10 +16,9 @@ from collections.abc import Mapping, Set
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
+from tidelog.consumer_groups.any_group import AnyGroup
 from tidelog.consumer_groups.beginnings import Beginnings
-from tidelog.consumer_groups.classic.classic_group import Group
 from tidelog.consumer_groups.classic.membership import CONSUMER_PROTOCOL_TYPE
-from tidelog.consumer_groups.descriptions import AnyGroup, assigned, named
 from tidelog.consumer_groups.offsets import CommittedOffset, PartitionLag, TopicPartition
 from tidelog.storage.cache.read_cache import LogId
 from tidelog.storage.errors import StorageError
@@ -37,12 +36,12 @@ class Lag:
         self, group: AnyGroup, committed: Mapping[TopicPartition, CommittedOffset]
     ) -> list[PartitionLag]:
         """One line per partition that is committed or assigned, or begins to be read, in order."""
-        owners = self._owners(group)
+        owners = group.owners()
         lines: list[PartitionLag] = []
         for partition in self._partitions(group, committed.keys() | owners.keys()):
             place = partition.topic, partition.index
             offset = committed.get(place)
-            begun = self._begun(group.name, partition) if offset is None else offset.offset
+            begun = self._begun(group.facts.name, partition) if offset is None else offset.offset
             lines.append(await self._line(partition, offset, begun, owners.get(place)))
         return lines
 
@@ -50,9 +49,9 @@ class Lag:
         """Those of the places, and of a group of consumers all others that it reads or will."""
         wanted = set(places)
         topics = {topic for topic, _ in places}
-        if group.protocol_type == CONSUMER_PROTOCOL_TYPE:
+        if group.facts.protocol_type == CONSUMER_PROTOCOL_TYPE:
             wanted |= {(name, part.index) for name in topics for part in self._all(name)}
-        for topic_id, index in self._beginnings.of(group.name):
+        for topic_id, index in self._beginnings.of(group.facts.name):
             with contextlib.suppress(BrokerError):
                 wanted.add((self._broker.topic_by_id(topic_id).name, index))
         partitions = []
@@ -75,19 +74,6 @@ class Lag:
             begun = partition.high_watermark
             self._beginnings.note(group, {place: begun})
         return begun
-
-    def _owners(self, group: AnyGroup) -> dict[TopicPartition, str]:
-        if isinstance(group, Group):
-            return {
-                place: member.member_id
-                for member in group.members
-                for place in assigned(member, group.protocol_type)
-            }
-        return {
-            (place.topic, place.partition): member.member_id
-            for member in group.members.values()
-            for place in named(member.current.assigned, self._broker)
-        }
 
     async def _line(
         self,

@@ -11,7 +11,7 @@ belongs to one member.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
@@ -235,9 +235,7 @@ class ConsumerGroup:
             raise UnknownMember(self.name, member_id)
         return member
 
-    def check_commit(
-        self, member_id: str, epoch: int, places: Collection[TopicIdPartition]
-    ) -> None:
+    def check_commit(self, member_id: str, epoch: int, places: Iterable[TopicIdPartition]) -> None:
         """Whether the member may commit offsets of these partitions.
 
         A member that has not yet heard of its new epoch may, for partitions that it has had since

@@ -27,7 +27,7 @@ async def open_broker(path: Path, **given: str) -> Broker:
 def of_topic(broker: Broker, name: str) -> tuple[int, int]:
     """As the topic says and as its log obeys."""
     topic = broker.topic(name)
-    return topic.settings["retention.ms"], topic.partitions[0].log.settings.retention_ms
+    return topic.settings["retention.ms"], topic.partitions[0].facts().settings.retention_ms
 
 
 async def test_topics_take_what_they_have_none_of_their_own_of(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tidelog.api.kafka.lookups import GROUP_OPERATIONS, code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
-from tidelog.consumer_groups.descriptions import CLASSIC
+from tidelog.consumer_groups.any_group import CLASSIC
 from tidelog.consumer_groups.errors import GroupError, UnknownGroup
 
 API = Api(key=15, name="describe_groups", versions=(0, 6), flexible_from=5)

@@ -32,7 +32,7 @@ _LINES = (
     _Line("kafka_log_log_logendoffset", "Next offset", lambda p: p.end_offset),
     _Line("kafka_log_log_logstartoffset", "First offset", lambda p: p.start_offset),
     _Line("kafka_log_log_size", "Bytes on disk", lambda p: p.size_bytes),
-    _Line("kafka_log_log_numlogsegments", "Segments", lambda p: len(p.log.segments)),
+    _Line("kafka_log_log_numlogsegments", "Segments", lambda p: p.facts().segments),
     _Line("tidelog_log_flushed_offset", "Durable end", lambda p: p.flushed_offset),
     _Line(
         "tidelog_log_writes_stopped",
