@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidelog.api.address import ANY_IPV4, Address, Addresses
 from tidelog.api.broker_log import BrokerLog
+from tidelog.api.caller import Rules
 from tidelog.api.config import Config
 from tidelog.api.http.server import HttpServer, is_loopback
 from tidelog.api.measures import Measures
@@ -68,9 +69,15 @@ def _is_shared(address: Address, others: Addresses) -> bool:
 class App:
     """One broker process, between ``start`` and ``stop``."""
 
-    def __init__(self, config: Config, environment: Environment | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environment: Environment | None = None,
+        rules: Rules | None = None,
+    ) -> None:
         """Takes the data directory. Raises InvalidSetting, DirectoryInUse, DirectoryUnreadable."""
         self._config = config
+        self._rules = rules
         self.broker = Broker(config.data_dir, config.broker, environment)
         self.coordinator = Coordinator(self.broker)
         self._context = RestContext(
@@ -150,7 +157,9 @@ class App:
             return
         from tidelog.api.kafka.server import KafkaServer
 
-        self._kafka = KafkaServer(self.broker, self.coordinator, self._context.measures)
+        self._kafka = KafkaServer(
+            self.broker, self.coordinator, self._context.measures, self._rules
+        )
         told = config.advertised or (None,)
         for number, address in enumerate(config.kafka):
             advertised = told[min(number, len(told) - 1)]

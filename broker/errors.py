@@ -40,6 +40,22 @@ class UnknownPartition(BrokerError):
         self.partitions = partitions
 
 
+class TopicNotAuthorized(BrokerError):
+    """The caller may not do that to a topic of this name, whether there is one or not."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"not authorized for topic {topic!r}")
+        self.topic = topic
+
+
+class ClusterNotAuthorized(BrokerError):
+    """The caller may not do that to the broker as a whole."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"not authorized to {operation} the cluster")
+        self.operation = operation
+
+
 class PartitionOffline(BrokerError):
     """The partition's log could not be opened when the broker started; the reason says why."""
 

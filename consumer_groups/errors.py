@@ -18,6 +18,14 @@ class InvalidGroupId(GroupError):
         self.group = group
 
 
+class GroupNotAuthorized(GroupError):
+    """The caller may not do that to a group of this name, whether there is one or not."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__(f"not authorized for group {group!r}")
+        self.group = group
+
+
 class UnknownGroup(GroupError):
     """There is no such group (or it is of another kind than the request is for)."""
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from tidelog.api.caller import ALTER_CONFIGS
 from tidelog.api.kafka.config_fields import (
     BROKER_RESOURCE,
     GROUP_RESOURCE,
     SET_FOR_ALL,
+    TOPIC_RESOURCE,
     misused_resources,
 )
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.encoding import Values
-from tidelog.broker.errors import InvalidSetting
+from tidelog.broker.errors import BrokerError, InvalidSetting
 from tidelog.broker.settings.broker_settings import BROKER_SETTINGS
 from tidelog.broker.settings.layered_settings import LayeredSettings
 from tidelog.broker.settings.setting import Setting
 from tidelog.broker.topic_name import check_topic_name
+from tidelog.consumer_groups.errors import GroupError
 
 Changes = dict[str, str | None]
 _INVALID_REQUEST = 42
@@ -55,10 +58,13 @@ async def alter(call: Call, request: Any, changes_of: ChangesOf) -> Values:
     ``changes_of`` finds what a resource of the request asks for, given the present settings.
     """
     answers = []
+    message: str | None
     misused = misused_resources(request.resources)
     for resource in request.resources:
         reason = misused.get((resource.resource_type, resource.resource_name))
-        if reason is None:
+        if (forbidden := _forbidden(call, resource)) is not None:
+            code, message = code_of(forbidden), str(forbidden)
+        elif reason is None:
             code, message = await _alter(call, resource, changes_of, request.validate_only)
         else:
             code, message = _INVALID_REQUEST, reason
@@ -71,6 +77,19 @@ async def alter(call: Call, request: Any, changes_of: ChangesOf) -> Values:
             }
         )
     return {"responses": answers}
+
+
+def _forbidden(call: Call, resource: Any) -> Exception | None:
+    try:
+        if resource.resource_type == GROUP_RESOURCE:
+            call.access.group(resource.resource_name, ALTER_CONFIGS)
+        elif resource.resource_type == TOPIC_RESOURCE:
+            call.access.check_topic(resource.resource_name, ALTER_CONFIGS)
+        else:
+            call.access.cluster(ALTER_CONFIGS)
+    except (BrokerError, GroupError) as error:
+        return error
+    return None
 
 
 async def _alter(
@@ -86,7 +105,7 @@ async def _alter(
             await call.coordinator.alter_settings(name, changes, validate_only=validate_only)
         else:
             check_topic_name(name)
-            present = Present.of(call.broker.topic_to_change(name).settings)
+            present = Present.of(call.access.topic(name, ALTER_CONFIGS).settings)
             changes = changes_of(present, resource)
             await call.broker.alter_topic(name, changes, validate_only=validate_only)
     except Exception as error:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+from tidelog.api.caller import Access, Caller, Rules
 from tidelog.api.kafka.api_table import APIS
 from tidelog.api.kafka.peer import Call, Peer
 from tidelog.api.kafka.refusals import Refusals
@@ -119,10 +120,15 @@ class Dispatcher:
     """Begins requests; knows nothing of sockets."""
 
     def __init__(
-        self, broker: Broker, coordinator: Coordinator, measures: Measures | None = None
+        self,
+        broker: Broker,
+        coordinator: Coordinator,
+        measures: Measures | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._broker = broker
         self._coordinator = coordinator
+        self._rules = rules
         self._measures = measures or Measures()
         self._now_ns = self._measures.now_ns
         self.refused = Refusals(_log, what="requests", outcome="")
@@ -160,7 +166,9 @@ class Dispatcher:
 
     def _call(self, version: int, client_id: str | None, peer: Peer) -> Call:
         broker, coordinator = self._broker, self._coordinator
-        return Call(broker, coordinator, version, client_id or "", peer, self.refused)
+        client_id = client_id or ""
+        access = Access(broker, Caller(peer.host, client_id), self._rules)
+        return Call(broker, coordinator, version, client_id, peer, access, self.refused)
 
     def _find(self, header: RequestHeader) -> Route | None:
         """The route of a first request of its kind; None for ApiVersions of another version.

@@ -7,37 +7,31 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from tidelog.api.caller import Operation
 from tidelog.api.errors import UNKNOWN_SERVER_ERROR, kafka_error
 from tidelog.api.kafka.peer import Call
+from tidelog.broker.errors import ClusterNotAuthorized
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 
 NO_TIMESTAMP = -1
 _LEADER_NOT_AVAILABLE, _NO_LEADER = 5, -1
 _FENCED_LEADER_EPOCH, _UNKNOWN_LEADER_EPOCH = 74, 75
-_READ, _WRITE, _CREATE, _DELETE, _ALTER, _DESCRIBE = 3, 4, 5, 6, 7, 8
-_CLUSTER_ACTION, _DESCRIBE_CONFIGS, _ALTER_CONFIGS, _IDEMPOTENT_WRITE = 9, 10, 11, 12
-
-
-def _bits(*operations: int) -> int:
-    return sum(1 << operation for operation in operations)
-
-
-# What a client may do where there is no access control: everything that Kafka has a word for.
-TOPIC_OPERATIONS = _bits(
-    *(_READ, _WRITE, _CREATE, _DELETE, _ALTER, _DESCRIBE, _DESCRIBE_CONFIGS, _ALTER_CONFIGS)
-)
-GROUP_OPERATIONS = _bits(_READ, _DELETE, _DESCRIBE, _DESCRIBE_CONFIGS, _ALTER_CONFIGS)
-CLUSTER_OPERATIONS = _bits(
-    *(_CREATE, _ALTER, _DESCRIBE, _CLUSTER_ACTION),
-    *(_DESCRIBE_CONFIGS, _ALTER_CONFIGS, _IDEMPOTENT_WRITE),
-)
 _SECURITY_DISABLED = 54
 NO_ACCESS_CONTROL = {
     "error_code": _SECURITY_DISABLED,
     "error_message": "there is no access control",
 }
 _log = logging.getLogger("tidelog.kafka")
+
+
+def not_authorized(call: Call, operation: Operation) -> dict[str, Any] | None:
+    """Error code and message of a caller who may not do that to the cluster, or None."""
+    try:
+        call.access.cluster(operation)
+    except ClusterNotAuthorized as error:
+        return {"error_code": code_of(error), "error_message": str(error)}
+    return None
 
 
 def milliseconds(duration: timedelta) -> int:
@@ -53,15 +47,15 @@ def code_of(error: Exception) -> int:
     return code
 
 
-def topic_of(call: Call, entry: Any, name_field: str = "name") -> Topic:
+def topic_of(call: Call, entry: Any, operation: Operation, name_field: str = "name") -> Topic:
     """The topic that an entry of a request names, or gives the id of in later versions.
 
-    Raises UnknownTopic, UnknownTopicId.
+    Raises UnknownTopic, UnknownTopicId, TopicNotAuthorized.
     """
     name = getattr(entry, name_field, None)
     if name is not None:
-        return call.broker.topic(name)
-    return call.broker.topic_by_id(entry.topic_id or uuid.UUID(int=0))
+        return call.access.topic(name, operation)
+    return call.access.topic(entry.topic_id or uuid.UUID(int=0), operation)
 
 
 def leader_epoch_error(partition: Partition, epoch: int) -> int:

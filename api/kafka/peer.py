@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tidelog.api.address import Address
+from tidelog.api.caller import Access
 from tidelog.api.kafka.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
@@ -23,9 +24,11 @@ class Call(NamedTuple):
     """One request beside its message: version, client, and the broker it is for."""
 
     broker: Broker
+    """For what the gate has let through."""
     coordinator: Coordinator
     version: int
     client_id: str
     peer: Peer
+    access: Access
     refused: Refusals
     """Where a request is told of that is refused for good."""

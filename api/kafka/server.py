@@ -17,6 +17,7 @@ from collections import deque
 from typing import cast
 
 from tidelog.api.address import Address
+from tidelog.api.caller import Rules
 from tidelog.api.kafka.dispatch import Dispatcher, Reply
 from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.peer import Peer
@@ -45,10 +46,11 @@ class KafkaServer:
         broker: Broker,
         coordinator: Coordinator,
         measures: Measures,
+        rules: Rules | None = None,
     ) -> None:
         settings = broker.settings
         self.readers = broker.readers
-        self.dispatcher = Dispatcher(broker, coordinator, measures)
+        self.dispatcher = Dispatcher(broker, coordinator, measures, rules)
         self.frame_limit: int = settings["socket.request.max.bytes"]
         self.idle_s: float = settings["connections.max.idle.ms"] / 1000
         self._broker = broker

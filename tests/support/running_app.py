@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from tidelog.api.app import App
+from tidelog.api.caller import Rules
 from tidelog.api.config import load_config
 
 _TIMEOUT_S = 60
@@ -20,8 +21,9 @@ T = TypeVar("T")
 class RunningApp:
     """In a ``with``; ``problems`` is what its event loop had to report."""
 
-    def __init__(self, data_dir: Path, **flags: str) -> None:
-        """``flags`` are settings by their Kafka names."""
+    def __init__(self, data_dir: Path, *, rules: Rules | None = None, **flags: str) -> None:
+        """``flags`` are settings by their Kafka names; ``rules`` say who may do what."""
+        self._rules = rules
         free = {"http": "127.0.0.1:0", "kafka": "127.0.0.1:0"}
         self._config = load_config({"data_dir": str(data_dir), **free, **flags}, {}, data_dir)
         self._loop = uvloop.new_event_loop()
@@ -41,7 +43,7 @@ class RunningApp:
         return self
 
     async def _start(self) -> None:
-        self.app = App(self._config)
+        self.app = App(self._config, rules=self._rules)
         await self.app.start()
         await self.app.coordinator.loaded()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import ALTER_CONFIGS
+from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -17,18 +19,19 @@ _TWICE = _INVALID_REQUEST, "it is there twice"
 
 def handle(call: Call, request: Any) -> Values:
     """One answer for each entity; one that is there twice is refused."""
-    answers: dict[frozenset[tuple[str, str | None]], tuple[int, str | None]] = {}
+    forbidden = not_authorized(call, ALTER_CONFIGS)
+    answers: dict[frozenset[tuple[str, str | None]], dict[str, Any]] = {}
     for entry in request.entries:
         entity = frozenset((one.entity_type, one.entity_name) for one in entry.entity)
-        answers[entity] = _TWICE if entity in answers else _fault(entry)
+        code, message = _TWICE if entity in answers else _fault(entry)
+        answers[entity] = forbidden or {"error_code": code, "error_message": message}
     return {
         "entries": [
             {
-                "error_code": code,
-                "error_message": message,
+                **answer,
                 "entity": [{"entity_type": kind, "entity_name": name} for kind, name in entity],
             }
-            for entity, (code, message) in answers.items()
+            for entity, answer in answers.items()
         ]
     }
 

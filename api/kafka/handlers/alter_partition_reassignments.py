@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.lookups import code_of
+from tidelog.api.caller import ALTER, DESCRIBE
+from tidelog.api.kafka.lookups import code_of, not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -16,6 +17,9 @@ _INVALID_REPLICA_ASSIGNMENT, _NO_REASSIGNMENT_IN_PROGRESS = 39, 85
 
 def handle(call: Call, request: Any) -> Values:
     """One answer for each partition."""
+    refusal = not_authorized(call, ALTER)
+    if refusal is not None:
+        return {**refusal, "responses": ()}
     responses = [
         {
             "name": topic.name,
@@ -37,7 +41,7 @@ def _reassign(call: Call, topic: str, asked: Any) -> dict[str, Any]:
     index = {"partition_index": asked.partition_index}
     here = call.broker.node_id
     try:
-        call.broker.topic(topic).partition(asked.partition_index)
+        call.access.topic(topic, DESCRIBE).partition(asked.partition_index)
     except Exception as error:
         return {**index, "error_code": code_of(error), "error_message": str(error)}
     if asked.replicas is None:

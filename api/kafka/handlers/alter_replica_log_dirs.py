@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import ALTER, DESCRIBE
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -32,10 +33,11 @@ def handle(call: Call, request: Any) -> Values:
 
 def _move(call: Call, topic: str, index: int, path: str) -> int:
     """The error code; a replica that is told to stay where it is does so."""
-    if path != call.broker.data_dir:
-        return _LOG_DIR_NOT_FOUND
     try:
-        call.broker.topic(topic).partition(index)
+        call.access.cluster(ALTER)
+        if path != call.broker.data_dir:
+            return _LOG_DIR_NOT_FOUND
+        call.access.topic(topic, DESCRIBE).partition(index)
     except Exception as error:
         return code_of(error)
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import ALTER
+from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -19,6 +21,10 @@ _NOT_KEPT = _UNSUPPORTED_VERSION, "this broker keeps no passwords"
 
 def handle(call: Call, request: Any) -> Values:
     """One answer for each user, of what is deleted before what is set."""
+    forbidden = not_authorized(call, ALTER)
+    if forbidden is not None:
+        names = dict.fromkeys(one.name for one in (*request.deletions, *request.upsertions))
+        return {"results": [{"user": name, **forbidden} for name in names]}
     refusals: dict[str, tuple[int, str]] = {}
     for changes, refusal in ((request.deletions, _NOT_THERE), (request.upsertions, _NOT_KEPT)):
         for change in changes:

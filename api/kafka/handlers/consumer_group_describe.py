@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tidelog.api.kafka.lookups import GROUP_OPERATIONS, code_of
+from tidelog.api.caller import DESCRIBE, GROUP
+from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -27,7 +28,7 @@ def handle(call: Call, request: Any) -> Values:
     if request.include_authorized_operations:
         for group in groups:
             if not group["error_code"]:
-                group["authorized_operations"] = GROUP_OPERATIONS
+                group["authorized_operations"] = call.access.operations(GROUP, group["group_id"])
     return {"groups": groups}
 
 
@@ -35,6 +36,7 @@ def _describe(call: Call, name: str) -> dict[str, Any]:
     try:
         if not name:
             raise InvalidGroupId(name)
+        call.access.group(name, DESCRIBE)
         group = call.coordinator.describe_consumer(name)
     except GroupError as error:
         return {"error_code": code_of(error), "error_message": str(error), "group_id": name}

@@ -9,10 +9,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE, READ
 from tidelog.api.kafka.lookups import code_of, milliseconds
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
+from tidelog.broker.errors import TopicNotAuthorized
 from tidelog.consumer_groups.consumer.heartbeat import JOIN_EPOCH, ConsumerHeartbeat
 from tidelog.consumer_groups.errors import GroupError
 from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
@@ -25,8 +27,11 @@ _NO_TOPIC = uuid.UUID(int=0)
 async def handle(call: Call, request: Any) -> Values:
     """The member's epoch, and its partitions where they changed."""
     try:
+        call.access.group(request.group_id, READ)
+        for name in request.subscribed_topic_names or ():
+            call.access.check_topic(name, DESCRIBE)
         reply = await call.coordinator.consumer_heartbeat(_heartbeat(call, request))
-    except GroupError as error:
+    except (GroupError, TopicNotAuthorized) as error:
         return {"error_code": code_of(error), "error_message": str(error)}
     assignment = None
     if reply.assignment is not None:

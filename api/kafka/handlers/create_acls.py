@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.lookups import NO_ACCESS_CONTROL
+from tidelog.api.caller import ALTER
+from tidelog.api.kafka.lookups import NO_ACCESS_CONTROL, not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -14,4 +15,5 @@ API = Api(key=30, name="create_acls", versions=(1, 3), flexible_from=2)
 
 def handle(call: Call, request: Any) -> Values:
     """One refusal for each rule."""
-    return {"results": [NO_ACCESS_CONTROL for _ in request.creations]}
+    refusal = not_authorized(call, ALTER) or NO_ACCESS_CONTROL
+    return {"results": [refusal for _ in request.creations]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import ALTER
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -31,7 +32,7 @@ async def handle(call: Call, request: Any) -> Values:
 
 async def _raise(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]:
     try:
-        present = len(call.broker.topic_to_change(asked.name).partitions)
+        present = len(call.access.topic(asked.name, ALTER).partitions)
         if asked.assignments is not None and (
             len(asked.assignments) != asked.count - present
             or any(tuple(one.broker_ids) != (call.broker.node_id,) for one in asked.assignments)

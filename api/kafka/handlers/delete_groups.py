@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DELETE
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -19,6 +20,7 @@ async def handle(call: Call, request: Any) -> Values:
     for group in dict.fromkeys(request.groups_names):
         code = 0
         try:
+            call.access.group(group, DELETE)
             await call.coordinator.delete(group)
         except GroupError as error:
             code = code_of(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DELETE
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -24,7 +25,7 @@ async def handle(call: Call, request: Any) -> Values:
 async def _delete(call: Call, topic: str, entry: Any) -> dict[str, Any]:
     index = {"partition_index": entry.partition_index}
     try:
-        partition = call.broker.topic_to_change(topic).partition(entry.partition_index)
+        partition = call.access.topic(topic, DELETE).partition(entry.partition_index)
         low_watermark = await partition.delete_records(entry.offset)
     except Exception as error:
         return {**index, "low_watermark": -1, "error_code": code_of(error)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from tidelog.api.caller import DELETE, DESCRIBE
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -41,7 +42,7 @@ def _resolved(call: Call, named: Named) -> Named:
     if name is not None or topic_id is None:
         return named
     try:
-        return call.broker.topic_by_id(topic_id).name, None
+        return call.access.topic(topic_id, DESCRIBE).name, None
     except BrokerError:
         return named
 
@@ -59,6 +60,7 @@ async def _delete(call: Call, named: Named, times: list[Named]) -> dict[str, Any
     try:
         topic = _look_up(call, name, topic_id)
         answer = {"name": topic.name, "topic_id": topic.id}
+        call.access.topic(topic.name, DELETE)
         await call.broker.delete_topic(topic.name)
     except Exception as error:
         return {**answer, "error_code": code_of(error), "error_message": str(error)}
@@ -67,5 +69,5 @@ async def _delete(call: Call, named: Named, times: list[Named]) -> dict[str, Any
 
 def _look_up(call: Call, name: str | None, topic_id: uuid.UUID | None) -> Topic:
     if name is not None:
-        return call.broker.topic(name)
-    return call.broker.topic_by_id(topic_id or uuid.UUID(int=0))
+        return call.access.topic(name, DESCRIBE)
+    return call.access.topic(topic_id or uuid.UUID(int=0), DESCRIBE)

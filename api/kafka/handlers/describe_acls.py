@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.lookups import NO_ACCESS_CONTROL
+from tidelog.api.caller import DESCRIBE
+from tidelog.api.kafka.lookups import NO_ACCESS_CONTROL, not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -14,4 +15,4 @@ API = Api(key=29, name="describe_acls", versions=(1, 3), flexible_from=2)
 
 def handle(call: Call, request: Any) -> Values:
     """An error that administration tools know as: nothing to show."""
-    return {**NO_ACCESS_CONTROL, "resources": ()}
+    return {**(not_authorized(call, DESCRIBE) or NO_ACCESS_CONTROL), "resources": ()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE_CONFIGS
+from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -18,6 +20,9 @@ _UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42
 
 def handle(call: Call, request: Any) -> Values:
     """Of a filter nobody matches: none of the entries, not null, which goes with an error."""
+    refusal = not_authorized(call, DESCRIBE_CONFIGS)
+    if refusal is not None:
+        return {**refusal, "entries": None}
     code, message = _fault(request.components)
     return {"error_code": code, "error_message": message, "entries": None if code else ()}
 

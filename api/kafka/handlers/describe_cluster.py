@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.lookups import CLUSTER_OPERATIONS, this_broker
+from tidelog.api.caller import CLUSTER
+from tidelog.api.kafka.lookups import this_broker
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -29,5 +30,5 @@ def handle(call: Call, request: Any) -> Values:
         "brokers": [this_broker(call)],
     }
     if request.include_cluster_authorized_operations:
-        values["cluster_authorized_operations"] = CLUSTER_OPERATIONS
+        values["cluster_authorized_operations"] = call.access.operations(CLUSTER)
     return values

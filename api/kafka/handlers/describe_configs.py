@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE_CONFIGS
 from tidelog.api.kafka.config_fields import (
     BROKER_RESOURCE,
     GROUP,
@@ -13,7 +14,7 @@ from tidelog.api.kafka.config_fields import (
     cluster_configs,
     config_fields,
 )
-from tidelog.api.kafka.lookups import code_of
+from tidelog.api.kafka.lookups import code_of, not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -46,11 +47,14 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
     if kind == TOPIC_RESOURCE:
         try:
             check_topic_name(name)
-            values = call.broker.topic(name).settings.describe()
+            values = call.access.topic(name, DESCRIBE_CONFIGS).settings.describe()
         except Exception as error:
             return {**answer, "error_code": code_of(error), "error_message": str(error)}
         configs = [config_fields(value) for value in values]
     elif kind in (BROKER_RESOURCE, _BROKER_LOGGER):
+        refusal = not_authorized(call, DESCRIBE_CONFIGS)
+        if refusal is not None:
+            return {**answer, **refusal}
         if name != str(call.broker.node_id) and (name or kind == _BROKER_LOGGER):
             message = f"the broker is {call.broker.node_id}, not {name!r}"
             return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
@@ -63,6 +67,7 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
             message = "a group has a name"
             return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
         try:
+            call.access.group(name, DESCRIBE_CONFIGS)
             values = call.coordinator.settings_of(name).describe()
         except Exception as error:
             return {**answer, "error_code": code_of(error), "error_message": str(error)}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.lookups import GROUP_OPERATIONS, code_of
+from tidelog.api.caller import DESCRIBE, GROUP
+from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -24,12 +25,13 @@ def handle(call: Call, request: Any) -> Values:
     if getattr(request, "include_authorized_operations", False):
         for group in groups:
             if not group["error_code"]:
-                group["authorized_operations"] = GROUP_OPERATIONS
+                group["authorized_operations"] = call.access.operations(GROUP, group["group_id"])
     return {"groups": groups}
 
 
 def _describe(call: Call, name: str) -> dict[str, Any]:
     try:
+        call.access.group(name, DESCRIBE)
         group = call.coordinator.describe(name)
         if group.group_type != CLASSIC and group.members:
             raise UnknownGroup(name)

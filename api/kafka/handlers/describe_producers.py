@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import READ
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -34,7 +35,7 @@ def handle(call: Call, request: Any) -> Values:
 def _describe(call: Call, topic: str, index: int) -> dict[str, Any]:
     try:
         check_topic_name(topic)
-        producers = call.broker.topic(topic).partition(index).facts().producers
+        producers = call.access.topic(topic, READ).partition(index).facts().producers
     except Exception as error:
         return {"partition_index": index, "error_code": code_of(error), "error_message": str(error)}
     active = [

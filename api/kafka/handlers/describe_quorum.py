@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE
+from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -21,6 +23,9 @@ _EPOCH = 1
 
 def handle(call: Call, request: Any) -> Values:
     """The quorum, when its one partition alone is asked for; an error for any other."""
+    refusal = not_authorized(call, DESCRIBE)
+    if refusal is not None:
+        return {**refusal, "topics": ()}
     asked = [
         (topic.topic_name, one.partition_index)
         for topic in request.topics

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.lookups import TOPIC_OPERATIONS, code_of, partition_fields
+from tidelog.api.caller import DESCRIBE, TOPIC
+from tidelog.api.kafka.lookups import code_of, partition_fields
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -25,7 +26,7 @@ def handle(call: Call, request: Any) -> Values:
     """All topics where none is named, from the cursor on."""
     names = sorted({one.name for one in request.topics})
     cursor_fits = _cursor_fits(request.cursor, names)
-    names = names or [topic.name for topic in call.broker.topics()]
+    names = names or [topic.name for topic in call.access.topics(DESCRIBE)]
     if not cursor_fits:
         return {"topics": [{"error_code": _INVALID_REQUEST, "name": name} for name in names]}
     first = 0
@@ -40,9 +41,9 @@ def handle(call: Call, request: Any) -> Values:
     for name in names:
         try:
             check_topic_name(name)
-            topic = call.broker.topic(name)
+            topic = call.access.topic(name, DESCRIBE)
         except BrokerError as error:
-            operations = {"topic_authorized_operations": TOPIC_OPERATIONS}
+            operations = {"topic_authorized_operations": call.access.operations(TOPIC, name)}
             topics.append({"error_code": code_of(error), "name": name, **operations})
             first = 0
             continue
@@ -72,7 +73,7 @@ def _describe(call: Call, topic: Topic, first: int, last: int) -> dict[str, Any]
         "name": topic.name,
         "topic_id": topic.id,
         "is_internal": topic.internal,
-        "topic_authorized_operations": TOPIC_OPERATIONS,
+        "topic_authorized_operations": call.access.operations(TOPIC, topic.name),
         "partitions": [
             {
                 **partition_fields(call, partition),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE
+from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -16,6 +18,9 @@ _RESOURCE_NOT_FOUND, _DUPLICATE_RESOURCE = 91, 92
 
 def handle(call: Call, request: Any) -> Values:
     """One answer for each user; null and none ask for all, of whom there are none."""
+    refusal = not_authorized(call, DESCRIBE)
+    if refusal is not None:
+        return {**refusal, "results": ()}
     times = Counter(user.name for user in request.users or ())
     results = [_unknown(name) if count == 1 else _twice(name) for name, count in times.items()]
     return {"error_code": 0, "error_message": "", "results": results}

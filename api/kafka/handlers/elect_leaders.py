@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidelog.api.kafka.lookups import code_of
+from tidelog.api.caller import ALTER, DESCRIBE
+from tidelog.api.kafka.lookups import code_of, not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -18,12 +19,15 @@ _INVALID_REQUEST, _ELECTION_NOT_NEEDED = 42, 84
 def handle(call: Call, request: Any) -> Values:
     """One answer for each partition; null asks for all, and tells only of those elected."""
     kind = getattr(request, "election_type", _PREFERRED)
+    forbidden = not_authorized(call, ALTER)
+    if forbidden is not None:
+        return {**forbidden, "replica_election_results": ()}
     refusal = None
     elected: dict[str, list[dict[str, Any]]]
     if kind not in (_PREFERRED, _UNCLEAN):
         refusal = _INVALID_REQUEST, f"there is no election type {kind}"
     if request.topic_partitions is None:
-        elected = {} if refusal else {topic.name: [] for topic in call.broker.topics()}
+        elected = {} if refusal else {topic.name: [] for topic in call.access.topics(DESCRIBE)}
     else:
         elected = {
             asked.topic: [_result(call, asked.topic, index, refusal) for index in asked.partitions]
@@ -37,7 +41,7 @@ def _result(call: Call, topic: str, index: int, refusal: tuple[int, str] | None)
     code, message = refusal or (_ELECTION_NOT_NEEDED, "the preferred replica is the leader")
     if refusal is None:
         try:
-            call.broker.topic(topic).partition(index)
+            call.access.topic(topic, DESCRIBE).partition(index)
         except Exception as error:
             code, message = code_of(error), str(error)
     return {"partition_id": index, "error_code": code, "error_message": message}

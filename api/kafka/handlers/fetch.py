@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
+from tidelog.api.caller import READ
 from tidelog.api.kafka.lookups import (
     code_of,
     leader_epoch_error,
@@ -57,7 +58,7 @@ def handle(call: Call, request: Any) -> Values | Coroutine[Any, Any, Values]:
 
 def _look_up(call: Call, topic: Any, entry: Any) -> _Asked:
     try:
-        partition = topic_of(call, topic, "topic").partition(entry.partition)
+        partition = topic_of(call, topic, READ, "topic").partition(entry.partition)
     except BrokerError as error:
         return _Asked(entry, topic, None, _error(entry, code_of(error)))
     code = leader_epoch_error(partition, getattr(entry, "current_leader_epoch", -1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE
 from tidelog.api.kafka.lookups import code_of, this_broker
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.transactions import NOT_SERVED, refuse
@@ -43,6 +44,7 @@ async def _answer(call: Call, kind: int, key: str) -> dict[str, Any]:
         error, message = _INVALID_REQUEST, f"coordinators of type {kind} are not supported"
     else:
         try:
+            call.access.group(key, DESCRIBE)
             await call.coordinator.topic_exists()
         except GroupError as unavailable:
             error, message = code_of(unavailable), str(unavailable)

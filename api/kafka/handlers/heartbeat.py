@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import READ
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -17,6 +18,7 @@ API = Api(key=12, name="heartbeat", versions=(0, 4), flexible_from=4)
 def handle(call: Call, request: Any) -> Values:
     """Nothing but an error code."""
     try:
+        call.access.group(request.group_id, READ)
         call.coordinator.heartbeat(
             HeartbeatRequest(
                 group=request.group_id,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import IDEMPOTENT_WRITE
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.transactions import refuse
@@ -29,6 +30,7 @@ async def handle(call: Call, request: Any) -> Values:
     if (known < 0) != (epoch < 0):
         return {"error_code": _INVALID_REQUEST, **none}
     try:
+        call.access.cluster(IDEMPOTENT_WRITE)
         producer_id = await call.broker.allocate_producer_id()
     except Exception as error:
         return {"error_code": code_of(error), **none}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import READ
 from tidelog.api.kafka.lookups import code_of, milliseconds
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -22,6 +23,7 @@ API = Api(key=11, name="join_group", versions=(0, 9), flexible_from=6)
 async def handle(call: Call, request: Any) -> Values:
     """The generation, and for the leader all members."""
     try:
+        call.access.group(request.group_id, READ)
         reply = await call.coordinator.join(_join(call, request))
     except GroupError as error:
         given = error.member_id if isinstance(error, MemberIdRequired) else request.member_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import READ
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -21,6 +22,7 @@ async def handle(call: Call, request: Any) -> Values:
     else:
         members = [LeavingMember(one.member_id, one.group_instance_id) for one in request.members]
     try:
+        call.access.group(request.group_id, READ)
         left = await call.coordinator.leave(request.group_id, members)
     except GroupError as error:
         return {"error_code": code_of(error)}

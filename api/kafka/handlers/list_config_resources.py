@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE_CONFIGS
+from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -23,6 +25,9 @@ def handle(call: Call, request: Any) -> Values:
     wanted = set(getattr(request, "resource_types", (_CLIENT_METRICS,)) or _ALL)
     if not wanted.issubset(_ALL):
         return {"error_code": _UNSUPPORTED_VERSION, "config_resources": ()}
+    refusal = not_authorized(call, DESCRIBE_CONFIGS)
+    if refusal is not None:
+        return {**refusal, "config_resources": ()}
     resources: list[dict[str, Any]] = [
         {"resource_type": kind, "resource_name": str(call.broker.node_id)}
         for kind in (_BROKER, _BROKER_LOGGER)
@@ -35,6 +40,7 @@ def handle(call: Call, request: Any) -> Values:
         )
     if _TOPIC in wanted:
         resources += (
-            {"resource_type": _TOPIC, "resource_name": topic.name} for topic in call.broker.topics()
+            {"resource_type": _TOPIC, "resource_name": topic.name}
+            for topic in call.access.topics(DESCRIBE_CONFIGS)
         )
     return {"error_code": 0, "config_resources": resources}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import CLUSTER, DESCRIBE, GROUP
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -17,6 +18,7 @@ def handle(call: Call, request: Any) -> Values:
     """Filters do not mind upper or lower case."""
     states = {state.lower() for state in getattr(request, "states_filter", ())}
     types = {kind.lower() for kind in getattr(request, "types_filter", ())}
+    of_all = call.access.may(DESCRIBE, CLUSTER)
     try:
         groups = call.coordinator.groups()
     except GroupError as error:
@@ -31,7 +33,8 @@ def handle(call: Call, request: Any) -> Values:
                 "group_type": group.group_type,
             }
             for group in groups
-            if (not states or group.state.lower() in states)
+            if (of_all or call.access.may(DESCRIBE, GROUP, group.group))
+            and (not states or group.state.lower() in states)
             and (not types or group.group_type.lower() in types)
         ],
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE
 from tidelog.api.kafka.lookups import code_of, leader_epoch_error
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -46,7 +47,7 @@ async def _answer(call: Call, topic: str, entry: Any) -> dict[str, Any]:
     if entry.timestamp < 0 and call.version < _FROM_VERSION.get(entry.timestamp, _NEVER):
         return {**nothing, "error_code": _UNSUPPORTED_VERSION}
     try:
-        partition = call.broker.topic(topic).partition(entry.partition_index)
+        partition = call.access.topic(topic, DESCRIBE).partition(entry.partition_index)
         code = leader_epoch_error(partition, getattr(entry, "current_leader_epoch", -1))
         if code:
             return {**nothing, "error_code": code}

@@ -10,13 +10,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from tidelog.api.kafka.lookups import (
-    CLUSTER_OPERATIONS,
-    TOPIC_OPERATIONS,
-    code_of,
-    partition_fields,
-    this_broker,
-)
+from tidelog.api.caller import CLUSTER, CREATE, DESCRIBE, TOPIC
+from tidelog.api.kafka.lookups import code_of, partition_fields, this_broker
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -34,7 +29,7 @@ async def handle(call: Call, request: Any) -> Values:
     """All topics or those asked for."""
     asked = request.topics
     if asked is None or (call.version == 0 and not asked):
-        topics = [_describe(call, topic) for topic in call.broker.topics()]
+        topics = [_describe(call, topic) for topic in call.access.topics(DESCRIBE)]
     elif call.version < _BY_ID_FROM and any(map(_is_by_id, asked)):
         return {
             "topics": [_refused(one.name or "", one.topic_id, _INVALID_REQUEST) for one in asked]
@@ -43,7 +38,9 @@ async def handle(call: Call, request: Any) -> Values:
         topics = await _look_up(call, request)
     if getattr(request, "include_topic_authorized_operations", False):
         for topic in topics:
-            topic["topic_authorized_operations"] = TOPIC_OPERATIONS
+            topic["topic_authorized_operations"] = call.access.operations(
+                TOPIC, topic["name"] or ""
+            )
     values: dict[str, Any] = {
         "brokers": [this_broker(call)],
         "cluster_id": call.broker.cluster_id,
@@ -51,7 +48,7 @@ async def handle(call: Call, request: Any) -> Values:
         "topics": topics,
     }
     if getattr(request, "include_cluster_authorized_operations", False):
-        values["cluster_authorized_operations"] = CLUSTER_OPERATIONS
+        values["cluster_authorized_operations"] = call.access.operations(CLUSTER)
     return values
 
 
@@ -72,7 +69,7 @@ async def _by_name(call: Call, name: str | None, auto_create: bool) -> dict[str,
     """A topic that is made now is not there yet, as in Kafka: clients ask again."""
     try:
         check_topic_name(name or "")
-        return _describe(call, call.broker.topic(name or ""))
+        return _describe(call, call.access.topic(name or "", DESCRIBE))
     except BrokerError as error:
         code = code_of(error)
         if auto_create and isinstance(error, UnknownTopic):
@@ -83,6 +80,8 @@ async def _by_name(call: Call, name: str | None, auto_create: bool) -> dict[str,
 async def _create(call: Call, name: str) -> int:
     """The error that keeps a topic from being made, or 0."""
     try:
+        if not call.access.may(CREATE, CLUSTER):
+            call.access.check_topic(name, CREATE)
         await call.broker.auto_create_topic(name)
     except Exception as error:
         return code_of(error)
@@ -91,7 +90,7 @@ async def _create(call: Call, name: str) -> int:
 
 def _by_id(call: Call, topic_id: UUID) -> dict[str, Any]:
     try:
-        return _describe(call, call.broker.topic_by_id(topic_id))
+        return _describe(call, call.access.topic(topic_id, DESCRIBE))
     except Exception as error:
         return _refused(None, topic_id, code_of(error))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import READ
 from tidelog.api.kafka.lookups import code_of, topic_fields, topic_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -32,7 +33,7 @@ async def handle(call: Call, request: Any) -> Values:
         for entry in topic.partitions:
             index = entry.partition_index
             try:
-                found = topic_of(call, topic)
+                found = topic_of(call, topic, READ)
                 found.check_index(index)
             except BrokerError as error:
                 codes[number, index] = code_of(error)
@@ -66,6 +67,10 @@ async def handle(call: Call, request: Any) -> Values:
 
 async def _commit(call: Call, request: Any, offsets: Offsets) -> dict[tuple[str, int], int]:
     """The error code of each partition that was refused."""
+    try:
+        call.access.group(request.group_id, READ)
+    except GroupError as error:
+        return dict.fromkeys(offsets, code_of(error))
     if call.version < _NEW_PROTOCOL_VERSION and call.coordinator.speaks_new_protocol(
         request.group_id, request.member_id
     ):

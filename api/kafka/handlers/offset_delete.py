@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DELETE, READ
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -19,6 +20,7 @@ async def handle(call: Call, request: Any) -> Values:
     try:
         if not request.group_id:
             raise InvalidGroupId(request.group_id)
+        call.access.group(request.group_id, DELETE)
         call.coordinator.describe(request.group_id)
     except GroupError as error:
         return {"error_code": code_of(error)}
@@ -41,7 +43,7 @@ async def handle(call: Call, request: Any) -> Values:
 def _code(call: Call, topic: str, index: int) -> int:
     """The error of a partition that there is not."""
     try:
-        call.broker.topic(topic).check_index(index)
+        call.access.topic(topic, READ).check_index(index)
     except BrokerError as error:
         return code_of(error)
     return 0

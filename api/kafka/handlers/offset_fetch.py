@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE
 from tidelog.api.kafka.lookups import code_of, topic_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -32,6 +33,10 @@ async def handle(call: Call, request: Any) -> Values:
 
 
 async def _group(call: Call, group: Any) -> dict[str, Any]:
+    try:
+        call.access.group(group.group_id, DESCRIBE)
+    except GroupError as error:
+        return {"group_id": group.group_id, "error_code": code_of(error), "topics": ()}
     # A commit may have come on the same connection and still be under way.
     await call.coordinator.settle(group.group_id)
     try:
@@ -73,7 +78,7 @@ def _all(call: Call, committed: Committed) -> list[dict[str, Any]]:
 
 def _topic_id(call: Call, name: str) -> uuid.UUID | None:
     try:
-        return call.broker.topic(name).id
+        return call.access.topic(name, DESCRIBE).id
     except BrokerError:
         return None
 
@@ -82,7 +87,7 @@ def _topic(call: Call, entry: Any, committed: Committed) -> dict[str, Any]:
     name, topic_id, code = getattr(entry, "name", None), getattr(entry, "topic_id", None), 0
     if name is None:
         try:
-            name = topic_of(call, entry).name
+            name = topic_of(call, entry, DESCRIBE).name
         except BrokerError as error:
             name, code = "", code_of(error)
     return {

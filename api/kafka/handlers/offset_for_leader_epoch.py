@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import DESCRIBE
 from tidelog.api.kafka.lookups import code_of, leader_epoch_error
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -28,7 +29,7 @@ def handle(call: Call, request: Any) -> Values:
 def _answer(call: Call, topic: str, entry: Any) -> dict[str, Any]:
     index = {"partition": entry.partition}
     try:
-        partition = call.broker.topic(topic).partition(entry.partition)
+        partition = call.access.topic(topic, DESCRIBE).partition(entry.partition)
     except Exception as error:
         return {**index, "error_code": code_of(error)}
     code = leader_epoch_error(partition, entry.current_leader_epoch)

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
+from tidelog.api.caller import WRITE
 from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.transactions import TRANSACTIONAL_ID_AUTHORIZATION_FAILED
@@ -206,7 +207,7 @@ def _append(
 ) -> dict[str, Any]:
     start_offset = -1
     try:
-        partition = call.broker.topic_to_change(place.topic).partition(place.partition)
+        partition = call.access.topic(place.topic, WRITE).partition(place.partition)
         header = _check(place.records, call.version)
         if header.is_transactional:
             return _refusal(place, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import READ
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -24,6 +25,7 @@ async def handle(call: Call, request: Any) -> Values:
     if call.version >= _NAMES_FROM and (protocol_type is None or protocol is None):
         return {"error_code": _INCONSISTENT_GROUP_PROTOCOL}
     try:
+        call.access.group(request.group_id, READ)
         reply = await call.coordinator.sync(
             SyncRequest(
                 group=request.group_id,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidelog.api.caller import ALTER
+from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
@@ -15,6 +17,9 @@ _INVALID_REQUEST, _BROKER_ID_NOT_REGISTERED = 42, 102
 
 def handle(call: Call, request: Any) -> Values:
     """Always an error."""
+    refusal = not_authorized(call, ALTER)
+    if refusal is not None:
+        return refusal
     if request.broker_id == call.broker.node_id:
         return {"error_code": _INVALID_REQUEST, "error_message": "it is the only broker"}
     message = f"there is no broker {request.broker_id}"
