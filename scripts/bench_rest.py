@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench_brokers import Tidelog
+from bench_brokers import Tidelog, add_against, checkouts
 
 ECHO = """
 import socket, uvicorn
@@ -126,72 +126,96 @@ def call(base: str, path: str, body: object) -> None:
 
 
 class Bench:
-    def __init__(self, wrk: Wrk, tidelog: str, beside: str) -> None:
-        self._wrk, self._tidelog, self._beside = wrk, tidelog, beside
-        self._rounds = 0
-        self.figures: dict[str, list[float]] = defaultdict(list)
+    """``brokers`` are URLs by name, which take turns with the application at ``beside``."""
 
-    def _topic(self, name: str, partitions: int) -> str:
+    def __init__(self, wrk: Wrk, brokers: dict[str, str], beside: str) -> None:
+        self._wrk, self._brokers, self._beside = wrk, brokers, beside
+        self._rounds = 0
+        self.figures: dict[str, dict[str, list[float]]] = {
+            name: defaultdict(list) for name in brokers
+        }
+
+    def _topic(self, url: str, name: str, partitions: int) -> str:
         name = f"{name}-{self._rounds}"
-        call(self._tidelog, "/v1/topics", {"name": name, "partitions": partitions})
+        call(url, "/v1/topics", {"name": name, "partitions": partitions})
         return f"/v1/topics/{name}"
 
     def round(self) -> None:
+        """Everything once by everybody; small requests twice, for the turns to be short."""
         self._rounds += 1
-        rate = self._wrk.requests_per_second
-        topic = self._topic("single", 1)
-        for _ in range(2):
-            self._note("echo", rate(self._beside, "/", connections=32, body=SINGLE))
-            for acks in ("1", "all"):
-                path = f"{topic}/records?acks={acks}"
-                found = rate(self._tidelog, path, connections=32, body=SINGLE)
-                self._note(f"produce one record, acks={acks}", found)
-        path = f"{self._topic('batches', PARTITIONS)}/records?acks=1"
-        found = rate(self._tidelog, path, connections=4, body=keyed_batch())
-        self._note("produce batches of 1,000", found * BATCH)
-        self._fetch()
+        for turn in range(2):
+            for name, url in self._brokers.items():
+                self._single(name, url, new=not turn)
+        for name, url in self._brokers.items():
+            path = f"{self._topic(url, 'batches', PARTITIONS)}/records?acks=1"
+            rate = self._wrk.requests_per_second(url, path, connections=4, body=keyed_batch())
+            self._note(name, "produce batches of 1,000", rate * BATCH)
+        for name, url in self._brokers.items():
+            self._fetch(name, url)
 
-    def _fetch(self) -> None:
+    def _single(self, name: str, url: str, *, new: bool) -> None:
         rate = self._wrk.requests_per_second
-        topic = self._topic("fetched", 1)
+        topic = self._topic(url, "single", 1) if new else f"/v1/topics/single-{self._rounds}"
+        self._note(name, "echo", rate(self._beside, "/", connections=32, body=SINGLE))
+        for acks in ("1", "all"):
+            found = rate(url, f"{topic}/records?acks={acks}", connections=32, body=SINGLE)
+            self._note(name, f"produce one record, acks={acks}", found)
+
+    def _fetch(self, name: str, url: str) -> None:
+        rate = self._wrk.requests_per_second
+        topic = self._topic(url, "fetched", 1)
         batch = keyed_batch()
         for _ in range(LOADED // BATCH):
-            call(self._tidelog, f"{topic}/records?acks=1", batch)
+            call(url, f"{topic}/records?acks=1", batch)
         path = f"{topic}/partitions/0/records?max_records=1000&offset=%d"
         pages = LOADED // BATCH
-        fresh = rate(self._tidelog, path, connections=4, count=pages, step=BATCH, once=True)
-        self._note("fetch, rendered for the first time", fresh * BATCH)
-        again = rate(self._tidelog, path, connections=4, count=20, step=BATCH)
-        self._note("fetch, from rendered pages", again * BATCH)
+        fresh = rate(url, path, connections=4, count=pages, step=BATCH, once=True)
+        self._note(name, "fetch, rendered for the first time", fresh * BATCH)
+        again = rate(url, path, connections=4, count=20, step=BATCH)
+        self._note(name, "fetch, from rendered pages", again * BATCH)
 
-    def _note(self, what: str, figure: float) -> None:
-        self.figures[what].append(figure)
+    def _note(self, name: str, what: str, figure: float) -> None:
+        self.figures[name][what].append(figure)
 
     def report(self) -> None:
-        medians = {what: statistics.median(figures) for what, figures in self.figures.items()}
-        for what, figure in medians.items():
-            unit = "requests/s" if "one" in what or what == "echo" else "records/s"
-            times = f"{figure / medians['echo']:5.2f} times the echo" if "one" in what else ""
-            print(f"{what:38} {figure:12,.0f} {unit:11} {times}")
+        """Medians; of a checkout that is compared with, how many times as fast this one is."""
+        medians = {
+            name: {what: statistics.median(found) for what, found in figures.items()}
+            for name, figures in self.figures.items()
+        }
+        own = next(iter(medians.values()))
+        for name, figures in medians.items():
+            print(name)
+            for what, figure in figures.items():
+                unit = "requests/s" if "one" in what or what == "echo" else "records/s"
+                notes = []
+                if "one" in what:
+                    notes.append(f"{figure / figures['echo']:5.2f} times the echo")
+                if figures is not own:
+                    notes.append(f"this checkout is {own[what] / figure:4.2f} times as fast")
+                print(f"  {what:38} {figure:12,.0f} {unit:11} {', '.join(notes)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench rest", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
+    add_against(parser)
     given = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("needs wrk (Debian: wrk)")
     with tempfile.TemporaryDirectory(prefix="tidelog-bench-") as directory, echo() as beside:
-        tidelog = Tidelog(Path(directory))
+        brokers = [Tidelog(Path(directory), checkout=one) for one in checkouts(given.against)]
         try:
-            bench = Bench(Wrk(Path(directory), given.seconds), tidelog.http, beside)
+            urls = {broker.name: broker.http for broker in brokers}
+            bench = Bench(Wrk(Path(directory), given.seconds), urls, beside)
             for number in range(given.rounds):
                 print(f"round {number + 1} of {given.rounds}", file=sys.stderr)
                 bench.round()
             bench.report()
         finally:
-            tidelog.stop()
+            for broker in brokers:
+                broker.stop()
 
 
 if __name__ == "__main__":
