@@ -32,7 +32,6 @@ def _fields(setting: Setting, value: str | None, source: int, *, read_only: bool
         "name": setting.name,
         "value": value,
         "read_only": read_only,
-        "is_default": source == DEFAULT,
         "config_source": source,
         "is_sensitive": False,
         "config_type": _TYPES[setting.kind],
