@@ -56,13 +56,13 @@ def _asked_with_default(tree: ast.AST) -> set[str]:
 
 
 def _answered(tree: ast.AST) -> set[str]:
-    """Keys of dicts."""
+    """Keys of dicts; names of settings have dots."""
     return {
         key.value
         for node in ast.walk(tree)
         if isinstance(node, ast.Dict)
         for key in node.keys
-        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and "." not in key.value
     }
 
 
