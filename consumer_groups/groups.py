@@ -34,6 +34,7 @@ from tidelog.consumer_groups.errors import (
     UnknownGroup,
 )
 from tidelog.consumer_groups.group import Group
+from tidelog.consumer_groups.group_news import GroupNews
 from tidelog.consumer_groups.group_records import (
     GroupMetadata,
     GroupRecord,
@@ -69,6 +70,7 @@ class Groups:
         self.failure: str | None = None
         """Why no group can be served until the next start, or None."""
         self.watches = MemberWatches()
+        self._news = GroupNews()
         self._broker = broker
         self._clock = broker.clock
         self._catalog = CatalogView(broker)
@@ -113,6 +115,9 @@ class Groups:
             classic = self._groups[name] = Group.restore(name, metadata, self.settings)
             self.carry_out(classic, classic.resume(now_ms))
         self._restored.clear()
+        self._news.silent = False
+        if self._groups:
+            _log.info("%d groups are loaded", len(self._groups))
 
     def stop_waiting(self) -> None:
         """Let everybody go who waits for a rebalance, and let nobody wait from now on."""
@@ -196,6 +201,7 @@ class Groups:
     def carry_out(self, group: Group, outcome: Outcome) -> None:
         """Send replies, write metadata, see to the group's clock."""
         self._send(outcome)
+        self._news.look_at(group)
         for store in outcome.stores:
             metadata = store.metadata._replace(state_timestamp_ms=self._clock.now_ms())
             done = self.topic.write(group.name, [GroupRecord(group.name, metadata)])
@@ -243,6 +249,8 @@ class Groups:
         if records:
             group = self._groups.get(name)
             self.watches.tell(name, group if isinstance(group, ConsumerGroup) else None)
+            if isinstance(group, ConsumerGroup):
+                self._news.look_at(group)
         return done
 
     def _downgrade(self, group: ConsumerGroup, topics: TopicsNow) -> asyncio.Future[None] | None:
@@ -301,6 +309,7 @@ class Groups:
 
     def _forget(self, name: str) -> None:
         group = self._groups.pop(name, None)
+        self._news.forget(name)
         self._deadlines.forget(name)
         if isinstance(group, Group):
             self._send(group.give_way())
@@ -335,14 +344,21 @@ class Groups:
         for name in self._deadlines.due(now_ms):
             group = self._groups.get(name)
             if isinstance(group, Group):
-                self.carry_out(group, group.expire(now_ms))
+                before = {member.member_id for member in group.members}
+                outcome = group.expire(now_ms)
+                for member_id in before - {member.member_id for member in group.members}:
+                    self._news.given_up(name, member_id)
+                self.carry_out(group, outcome)
             elif group is not None:
                 self._expire_new(group, now_ms)
         self._schedule()
 
     def _expire_new(self, group: ConsumerGroup, now_ms: int) -> None:
         topics = self.topics_now()
-        records = consumer_rebalance.forget(group, group.overdue(now_ms), topics)
+        overdue = group.overdue(now_ms)
+        records = consumer_rebalance.forget(group, overdue, topics)
+        for member_id in overdue:
+            self._news.given_up(group.name, member_id)
         try:
             done = self.change(group.name, records, topics)
         except CoordinatorUnavailable as error:

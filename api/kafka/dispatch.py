@@ -25,8 +25,8 @@ from tidelog.api.kafka.framing import (
     skip_tags,
 )
 from tidelog.api.kafka.peer import Call, Peer
-from tidelog.api.kafka.refusals import Refusals
 from tidelog.api.measures import Measured, Measures
+from tidelog.api.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
