@@ -28,6 +28,7 @@ from tidelog.api.reloading import Reloading
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
 from tidelog.api.service_manager import ServiceManager
+from tidelog.api.start_log import RecoveryLog, tell_begin, tell_ready
 from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
 from tidelog.consumer_groups.coordinator import Coordinator
@@ -108,6 +109,7 @@ class App:
             await self._stop_doors()
             await self.broker.abandon()
             raise
+        tell_begin(self._config)
         sys.setswitchinterval(_SWITCH_S)
         try:
             await self.broker.start()
@@ -210,6 +212,7 @@ class App:
 async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime | None) -> None:
     app = App(process.config, Environment(clock=movable.clock) if movable else None)
     manager = ServiceManager(os.environ)
+    recovery = RecoveryLog(app.broker)
     manager.starting(lambda: app.broker.opening.progress)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -223,6 +226,7 @@ async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime |
         movable.follow(app.caught_up, _tell)
     gc.set_threshold(*_GC_THRESHOLDS)
     starting = loop.create_task(app.start())
+    starting.add_done_callback(lambda done: recovery.stop())
     await _first_of(starting, loop.create_task(stop.wait()))
     if not starting.done():
         manager.stopping(0)
@@ -233,12 +237,15 @@ async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime |
         _log.info("stopped while recovering; the next start begins again")
         return
     if not stop.is_set():
-        _say_ready(app, process.started_at)
+        start_ms = round((time.time() - process.started_at) * 1000)
+        tell_ready(app.broker, app.addresses.listeners, start_ms)
+        _say_ready(app, start_ms)
         manager.ready(app.summary())
     await stop.wait()
     _log.info("stopping")
     manager.stopping(app.broker.settings["shutdown.grace.ms"])
     await app.stop()
+    _log.info("stopped: the data directory is whole")
 
 
 async def _first_of(task: asyncio.Task[None], other: asyncio.Task[Any]) -> None:
@@ -246,13 +253,13 @@ async def _first_of(task: asyncio.Task[None], other: asyncio.Task[Any]) -> None:
     other.cancel()
 
 
-def _say_ready(app: App, started_at: float) -> None:
+def _say_ready(app: App, start_ms: int) -> None:
     ready: dict[str, object] = {
         "event": "ready",
         "http": app.addresses.http,
         "kafka": app.addresses.kafka,
         "pid": os.getpid(),
-        "start_ms": round((time.time() - started_at) * 1000),
+        "start_ms": start_ms,
     }
     if app.addresses.are_several:
         ready["listeners"] = app.addresses.listeners

@@ -37,6 +37,7 @@ from tidelog.broker.settings.broker_settings import PARTITIONS_MAX, BrokerSettin
 from tidelog.broker.settings.running_settings import RunningSettings
 from tidelog.broker.settings.topic_settings import TopicSettings
 from tidelog.broker.topic import Topic
+from tidelog.broker.topic_events import tell_altered, tell_deleted, tell_grown, tell_made
 from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
 from tidelog.broker.traffic import Traffic
 from tidelog.storage.cache.read_cache import ReadCache
@@ -280,7 +281,9 @@ class Broker:
             except BaseException:
                 await self._deletions.finish(row, self.catalog)
                 raise
-            return self._add(self._topic(row, topic_settings, logs))
+            topic = self._add(self._topic(row, topic_settings, logs))
+            tell_made(topic)
+            return topic
 
     async def add_partitions(self, name: str, count: int, *, validate_only: bool = False) -> Topic:
         """Raise the partition count to ``count``.
@@ -304,6 +307,7 @@ class Broker:
             await self._remember(row, instead_of=topic)
             topic.partitions += [self._partition(topic.id, log) for log in logs]
             self.topics_version += 1
+            tell_grown(topic, now)
             return topic
 
     async def alter_topic(
@@ -324,6 +328,7 @@ class Broker:
                 row = _row(topic)._replace(settings=overrides)
                 await self._remember(row, instead_of=topic)
                 topic.use_settings(changed)
+                tell_altered(topic, changes)
             return topic
 
     async def _remember(self, row: TopicRow, *, instead_of: Topic) -> None:
@@ -345,6 +350,7 @@ class Broker:
             self.topics_version += 1
             for partition in topic.partitions:
                 partition.delete()
+            tell_deleted(topic)
             self.cache.forget_topic(name)
             paths = await self._deletions.finish(_row(topic), self.catalog)
             self.store.remove_later(paths, topic.settings["file.delete.delay.ms"])

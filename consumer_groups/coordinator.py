@@ -10,6 +10,7 @@ offsets, ``hosted`` those of members that HTTP callers are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from tidelog.broker.broker import Broker
@@ -55,6 +56,8 @@ from tidelog.consumer_groups.served_consumer import ServedConsumer, beat
 ASSIGNORS = tuple(SERVER_ASSIGNORS)
 KINDS: tuple[Kind, ...] = (ServedClassic, ServedConsumer)
 """Of groups that there are."""
+_GROUPS_AT_ONCE = 100
+"""Between two of them the loop serves others."""
 
 
 class Coordinator:
@@ -65,6 +68,7 @@ class Coordinator:
         self._groups = Groups(broker, KINDS)
         self._settings = self._groups.settings
         self._lag = Lag(broker, self._groups.beginnings)
+        self._loading: asyncio.Task[None] | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._passes = Passes(broker.clock)
         self.caught_up = self._passes.caught_up
@@ -95,11 +99,21 @@ class Coordinator:
     async def start(self) -> None:
         """Begin to load; returns at once."""
         self._groups.start()
+        self._loading = asyncio.ensure_future(self._load())
         self._expiry = asyncio.ensure_future(self._repeat_expiry())
 
     async def loaded(self) -> None:
-        """Return when loading is done."""
+        """Return when loading is done; raises what kept the groups from being read."""
+        assert self._loading is not None, "start comes first"
+        await asyncio.shield(self._loading)
+
+    async def _load(self) -> None:
+        """What is empty may not be so when somebody asks for lag."""
         await self._groups.loaded()
+        for number, group in enumerate(self._groups, 1):
+            self._lag.begin(group, self._groups.offsets.committed(group.facts.name).keys())
+            if number % _GROUPS_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def topic_exists(self) -> None:
         """Return when the offsets topic is there, or still being loaded.
@@ -118,6 +132,10 @@ class Coordinator:
         if self._expiry is not None:
             self._expiry.cancel()
         await self._groups.close()
+        if self._loading is not None:
+            self._loading.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await self._loading
 
     def expire_members(self) -> None:
         """Do what is due by the clock; a timer calls this, tests may."""

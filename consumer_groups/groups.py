@@ -27,6 +27,7 @@ from tidelog.consumer_groups.errors import (
     InvalidGroupId,
     UnknownGroup,
 )
+from tidelog.consumer_groups.group_news import GroupNews
 from tidelog.consumer_groups.offset_store import OffsetStore
 from tidelog.consumer_groups.offsets_topic import OffsetsTopic
 from tidelog.consumer_groups.own_settings import GroupsOwnSettings
@@ -66,6 +67,7 @@ class Groups:
         """Why no group can be served until the next start, or None."""
         self.watches = MemberWatches()
         self._kinds = {record: kind for kind in kinds for record in kind.records}
+        self.news = GroupNews()
         self._clock = broker.clock
         self._catalog = CatalogView(broker)
         self._groups: dict[str, AnyGroup] = {}
@@ -100,6 +102,9 @@ class Groups:
         self.loading = False
         for group in list(self._groups.values()):
             group.resume()
+        self.news.silent = False
+        if self._groups:
+            _log.info("%d groups are loaded", len(self._groups))
 
     def stop_waiting(self) -> None:
         """Let everybody go who waits for a rebalance, and let nobody wait from now on."""
@@ -175,6 +180,7 @@ class Groups:
 
     def forget(self, name: str) -> None:
         group = self._groups.pop(name, None)
+        self.news.forget(name)
         self._deadlines.forget(name)
         if group is not None:
             group.end()

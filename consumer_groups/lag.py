@@ -45,6 +45,12 @@ class Lag:
             lines.append(await self._line(partition, offset, begun, owners.get(place)))
         return lines
 
+    def begin(self, group: AnyGroup, committed: Set[TopicPartition]) -> None:
+        """Note where the group begins in what is empty now and has no committed offset."""
+        for partition in self._partitions(group, committed | group.owners().keys()):
+            if (partition.topic, partition.index) not in committed:
+                self._begun(group.facts.name, partition)
+
     def _partitions(self, group: AnyGroup, places: Set[TopicPartition]) -> list[Partition]:
         """Those of the places, and of a group of consumers all others that it reads or will."""
         wanted = set(places)

@@ -133,7 +133,12 @@ class ServedClassic:
         self.carry_out(self.facts.resume(self._groups.now_ms(), rejoin=rejoin))
 
     def expire(self, now_ms: int) -> None:
-        self.carry_out(self.facts.expire(now_ms))
+        group = self.facts
+        before = {member.member_id for member in group.members}
+        outcome = group.expire(now_ms)
+        for member_id in before - {member.member_id for member in group.members}:
+            self._groups.news.given_up(group.name, member_id)
+        self.carry_out(outcome)
 
     def end(self) -> None:
         _send(self.facts.give_way())
@@ -147,6 +152,7 @@ class ServedClassic:
         """Send replies, write metadata, see to the group's clock."""
         _send(outcome)
         group = self.facts
+        self._groups.news.look_at_classic(group)
         for store in outcome.stores:
             metadata = store.metadata._replace(state_timestamp_ms=self._groups.wall_ms())
             done = self._groups.topic.write(group.name, [GroupRecord(group.name, metadata)])

@@ -140,7 +140,10 @@ class ServedConsumer:
 
     def expire(self, now_ms: int) -> None:
         group, topics = self.facts, self._groups.topics_now()
-        records = consumer_rebalance.forget(group, group.overdue(now_ms), topics)
+        overdue = group.overdue(now_ms)
+        records = consumer_rebalance.forget(group, overdue, topics)
+        for member_id in overdue:
+            self._groups.news.given_up(group.name, member_id)
         try:
             done = _change(self._groups, group.name, records, topics)
         except CoordinatorUnavailable as error:
@@ -207,7 +210,10 @@ def _change(
         if records:
             done = _downgrade(groups, group, topics) or done
     if records:
-        groups.watches.tell(name, groups.consumer(name))
+        group = groups.consumer(name)
+        groups.watches.tell(name, group)
+        if group is not None:
+            groups.news.look_at_consumer(group)
     return done
 
 

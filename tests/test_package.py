@@ -11,17 +11,15 @@ import sys
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
-from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.requirements import Requirement
 
 import tidelog
+from tests.support.fresh_environment import link, needed_distributions, variables
 from tidelog.testing import TidelogBroker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,31 +61,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(place)
     programs = place / "bin"
     pip("--python", str(programs / "python"), "install", "--no-deps", "--no-index", str(wheel))
-    (packages,) = place.glob("lib/python*/site-packages")
-    for top in {file for needed in needed_distributions() for file in top_files(needed)}:
-        if not packages.joinpath(top.name).exists():
-            packages.joinpath(top.name).symlink_to(top)
+    link(needed_distributions(PROJECT["dependencies"]), place)
     return programs
-
-
-def needed_distributions() -> list[Distribution]:
-    """Everything that the project's dependencies bring, as it is installed here."""
-    found: dict[str, Distribution] = {}
-    wanted = [Requirement(text) for text in PROJECT["dependencies"]]
-    while wanted:
-        one = wanted.pop()
-        if one.name.lower() in found or (one.marker and not one.marker.evaluate({"extra": ""})):
-            continue
-        here = found[one.name.lower()] = distribution(one.name)
-        assert one.specifier.contains(here.version)
-        wanted += map(Requirement, here.requires or ())
-    return list(found.values())
-
-
-def top_files(needed: Distribution) -> Iterator[Path]:
-    """What it has laid down in the directory of packages; not its programs."""
-    for name in {file.parts[0] for file in needed.files or ()} - {"..", "__pycache__"}:
-        yield Path(str(needed.locate_file(name)))
 
 
 def pip(*arguments: str) -> None:
@@ -96,8 +71,9 @@ def pip(*arguments: str) -> None:
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """What it prints; it must go well."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=cwd, env=variables(), capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

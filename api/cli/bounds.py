@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from tidelog.api.cli.failures import UsedWrongly
 from tidelog.api.units import TIME_EXAMPLES, parse_time
 
 _NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -37,8 +38,14 @@ def beginning_of(text: str) -> str:
     return _TIME + text
 
 
+def check_end(text: str | None) -> None:
+    """Raises UsedWrongly for what is none; None is no end."""
+    if text is not None:
+        end_of(text, Span(0, 0), 0)
+
+
 def end_of(text: str, span: Span, now_ms: int) -> End:
-    """Raises ValueError."""
+    """Raises UsedWrongly."""
     if text in _PLACES:
         return End(span.start if text == "earliest" else span.end)
     if _NUMBER.fullmatch(text):
@@ -46,5 +53,6 @@ def end_of(text: str, span: Span, now_ms: int) -> End:
     try:
         return End(timestamp_ms=parse_time(text.removeprefix(_TIME), now_ms))
     except ValueError:
-        message = f"{text!r} is not earliest, latest, an offset, -N or a time: {TIME_EXAMPLES}"
-        raise ValueError(message) from None
+        raise UsedWrongly(
+            f"--until: {text!r} is not earliest, latest, an offset, -N or a time: {TIME_EXAMPLES}"
+        ) from None

@@ -104,9 +104,17 @@ class Client:
         headers = {**(headers or {}), "Content-Type": "application/json"}
         return self._exchange(method, path, query, json.dumps(body).encode(), headers)
 
-    def post_raw(self, path: str, data: bytes, kind: str, query: dict[str, Any]) -> bytes:
+    def post_raw(
+        self,
+        path: str,
+        data: bytes,
+        kind: str,
+        query: dict[str, Any],
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
         """Send bytes as they are; those of the answer. Raises Refused, CommandFailed."""
-        return self._exchange("POST", path, query, data, {"Content-Type": kind})
+        headers = {**(headers or {}), "Content-Type": kind}
+        return self._exchange("POST", path, query, data, headers)
 
     def every(self, name: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """All entries of the list ``/v1/NAME``, page by page."""

@@ -27,6 +27,7 @@ _PLACES = {
     "produce": "produce:produce",
     "consume": "consume:consume",
     "replay": "consume:replay",
+    "copy": "copy:copy",
     "topic": "topic:app",
     "group": "group:app",
     "retention": "retention:app",

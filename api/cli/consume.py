@@ -43,7 +43,7 @@ _Follow = Annotated[
         help="Wait for more at the end. -f with what holds a % after it is --format.",
     ),
 ]
-_SkipCorrupt = Annotated[
+SkipCorrupt = Annotated[
     bool,
     typer.Option("--skip-corrupt", help="Leave out what cannot be read, and say so; default: end."),
 ]
@@ -57,16 +57,24 @@ _Null = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="What is printed for a key or value that is none."),
 ]
-_MatchKey = Annotated[
+MatchKey = Annotated[
     str | None,
     typer.Option(metavar="REGEX", help="Only records whose key matches, anywhere in it (RE2)."),
 ]
-_MatchValue = Annotated[str | None, typer.Option(metavar="REGEX", help="The same of the value.")]
-_MatchHeader = Annotated[
+MatchValue = Annotated[str | None, typer.Option(metavar="REGEX", help="The same of the value.")]
+MatchHeader = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=REGEX", help="The same of a header; NAME: there is one."),
 ]
-_Until = Annotated[
+FromOffset = Annotated[
+    str,
+    typer.Option(
+        *("--offset", "-o", "--from"),
+        help="earliest, latest, an offset, -N for the last N, or a time: 2013-07-04, "
+        "2013-07-04T12:00Z, -1h, ts:MILLISECONDS.",
+    ),
+]
+Until = Annotated[
     str | None,
     typer.Option(
         *("--until", "--to"), help="Stop before it: an offset, -N, latest or a time as in --offset."
@@ -79,15 +87,8 @@ def consume(
     partition: Annotated[
         int | None, typer.Option("--partition", "-p", help="Only this one; default all.")
     ] = None,
-    offset: Annotated[
-        str,
-        typer.Option(
-            *("--offset", "-o", "--from"),
-            help="earliest, latest, an offset, -N for the last N, or a time: 2013-07-04, "
-            "2013-07-04T12:00Z, -1h, ts:MILLISECONDS.",
-        ),
-    ] = "earliest",
-    until: _Until = None,
+    offset: FromOffset = "earliest",
+    until: Until = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -98,14 +99,14 @@ def consume(
     ] = None,
     follow: _Follow = 0,
     maximum: _Max = None,
-    match_key: _MatchKey = None,
-    match_value: _MatchValue = None,
-    match_header: _MatchHeader = None,
+    match_key: MatchKey = None,
+    match_value: MatchValue = None,
+    match_header: MatchHeader = None,
     output: _Format = None,
     key_delimiter: _KeyDelimiter = None,
     null: _Null = None,
     base64: Base64 = None,
-    skip_corrupt: _SkipCorrupt = False,
+    skip_corrupt: SkipCorrupt = False,
     server: Server = None,
 ) -> None:
     """Print the records of topics."""
@@ -121,7 +122,7 @@ def consume(
     from tidelog.api.cli.bounds import beginning_of
 
     printer = _printer(output, names, key_delimiter, null, base64)
-    wanted = _filter(match_key, match_value, match_header)
+    wanted = record_filter(match_key, match_value, match_header)
     extent = reading.Extent(maximum, follow > 0, skip_corrupt)
     with Client(server) as client:
         to_print = reading.Reading(client, names, printer, wanted, extent)
@@ -144,14 +145,14 @@ def replay(
     ] = None,
     follow: _Follow = 0,
     maximum: _Max = None,
-    match_key: _MatchKey = None,
-    match_value: _MatchValue = None,
-    match_header: _MatchHeader = None,
+    match_key: MatchKey = None,
+    match_value: MatchValue = None,
+    match_header: MatchHeader = None,
     output: _Format = None,
     key_delimiter: _KeyDelimiter = None,
     null: _Null = None,
     base64: Base64 = None,
-    skip_corrupt: _SkipCorrupt = False,
+    skip_corrupt: SkipCorrupt = False,
     server: Server = None,
 ) -> None:
     """Print the records of all partitions in order of time."""
@@ -161,7 +162,7 @@ def replay(
     from tidelog.api.cli import reading
 
     printer = _printer(output, names, key_delimiter, null, base64)
-    wanted = _filter(match_key, match_value, match_header)
+    wanted = record_filter(match_key, match_value, match_header)
     extent = reading.Extent(maximum, follow > 0, skip_corrupt)
     query = {"from": since, "to": until, "speed": speed}
     with Client(server) as client:
@@ -206,8 +207,8 @@ def _printer(
     return Printer(PrintForm(output, delimiter, null or "", encoded, tells_topic=len(topics) > 1))
 
 
-def _filter(key: str | None, value: str | None, headers: list[str] | None) -> RecordFilter:
-    """Raises UsedWrongly."""
+def record_filter(key: str | None, value: str | None, headers: list[str] | None) -> RecordFilter:
+    """Of the options of these names. Raises UsedWrongly."""
     from tidelog.api.cli.record_filter import Expressions, RecordFilter
 
     return RecordFilter(Expressions(key, value, headers or ()))

@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import heapq
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tidelog.api.cli.bounds import End, Span, end_of
 from tidelog.api.cli.client import Client, path_of
-from tidelog.api.cli.failures import CommandFailed, UsedWrongly, refused
+from tidelog.api.cli.failures import refused
 from tidelog.api.cli.group_member import GroupMember
+from tidelog.api.cli.positions import PAGE, WAIT_MS, Limits, in_turns, positions_of
 from tidelog.api.cli.printer import Printer
 from tidelog.api.cli.record_filter import RecordFilter
 from tidelog.api.cli.shown_records import Shown, number_of
 from tidelog.api.cli.unreadable import Unreadable, tell_left_out
 
-_PAGE = 1000
-_WAIT_MS = 30_000
-_WAIT_OF_MANY_MS = 500
 _SETTLE_MS = 1000
 """How long a member waits at a time for a rebalance to be over."""
 _AS_TEXT = {"value": "text"}
 _DATA = b"data: "
 """Of an event, in a stream of them."""
 
-
-class _Page(msgspec.Struct):
-    records: list[Shown]
-    next_offset: int
-    skipped: list[Unreadable] = []
-
-
-_decode_page = msgspec.json.Decoder(_Page).decode
 _decode_record = msgspec.json.Decoder(Shown).decode
 _decode_skipped = msgspec.json.Decoder(list[Unreadable]).decode
 
@@ -47,36 +35,6 @@ class Extent(NamedTuple):
     """Records that are printed at most."""
     follow: bool
     skip_corrupt: bool
-
-
-class _Position:
-    """How far a partition has been read, and where that ends."""
-
-    def __init__(self, topic: str, partition: int, offset: str, end: End) -> None:
-        self.topic = topic
-        self.partition = partition
-        self.offset = offset
-        self.done = False
-        self._end = end
-
-    def take(self, page: _Page) -> list[Shown]:
-        """Its records up to the end."""
-        records = page.records
-        for number, record in enumerate(records):
-            if self._is_beyond(record):
-                records = records[:number]
-                self.done = True
-                break
-        self.offset = str(page.next_offset)
-        if self._end.offset is not None and page.next_offset >= self._end.offset:
-            self.done = True
-        return records
-
-    def _is_beyond(self, record: Shown) -> bool:
-        offset, timestamp_ms = self._end
-        return (offset is not None and number_of(record, "offset") >= offset) or (
-            timestamp_ms is not None and number_of(record, "timestamp") >= timestamp_ms
-        )
 
 
 class Reading:
@@ -103,81 +61,34 @@ class Reading:
 
     def of_partitions(self, partition: int | None, offset: str, until: str | None) -> None:
         """One partition of each topic or all, one after the other, from ``offset`` on."""
+        follow = self._follow
         positions = [
             position
             for topic in self._topics
-            for position in self._positions(topic, partition, offset, until)
+            for position in positions_of(
+                self._client, topic, partition, offset, until, follow=follow
+            )
         ]
-        found = True
-        while positions and (found or self._follow):
-            found = False
-            for position in positions:
-                wait_ms = 0
-                if self._follow and not found and position is positions[-1]:
-                    wait_ms = _WAIT_MS if len(positions) == 1 else _WAIT_OF_MANY_MS
-                page = self._page(position, wait_ms)
-                found = found or bool(page.records or page.skipped)
-                tell_left_out(page.skipped)
-                self._show(position.take(page))
-                if not self._left:
-                    return
-            positions = [position for position in positions if not position.done]
-
-    def _positions(
-        self, topic: str, partition: int | None, offset: str, until: str | None
-    ) -> Iterator[_Position]:
-        shown = self._client.call("GET", path_of("topics", topic))["partitions"]
-        if partition is not None:
-            shown = [one for one in shown if one["partition"] == partition]
-            if not shown:
-                raise CommandFailed(f"topic {topic} has no partition {partition}")
-        now_ms = int(time.time() * 1000)
-        for one in shown:
-            span = Span(one["start_offset"], one["end_offset"])
-            end = End()
-            if until is not None:
-                try:
-                    end = end_of(until, span, now_ms)
-                except ValueError as error:
-                    raise UsedWrongly(f"--until: {error}") from None
-            if not self._follow:
-                # What is written while this goes on is not waited for.
-                asked = span.end if end.offset is None else end.offset
-                end = end._replace(offset=min(span.end, asked))
-            yield _Position(topic, one["partition"], offset, end)
-
-    def _page(self, position: _Position, wait_ms: int) -> _Page:
-        query = {
-            **_AS_TEXT,
-            "offset": position.offset,
-            "max_records": min(self._left, _PAGE) if self._filter.takes_all else _PAGE,
-            "wait_ms": wait_ms or None,
-            "on_corrupt": self._on_corrupt,
-        }
-        path = path_of("topics", position.topic, "partitions", position.partition, "records")
-        content = self._client.content("GET", path, query)
-        try:
-            page = _decode_page(content)
-        except msgspec.MsgspecError as error:
-            raise self._client.foreign_answer() from error
-        place = {
-            "topic": msgspec.Raw(msgspec.json.encode(position.topic)),
-            "partition": msgspec.Raw(b"%d" % position.partition),
-        }
-        page.records = [{**place, **record} for record in page.records]
-        return page
+        for position, wait_ms in in_turns(positions, follow=follow):
+            most = self._most() if self._filter.takes_all else PAGE
+            limits = Limits(most, wait_ms=wait_ms, on_corrupt=self._on_corrupt)
+            read = position.read(self._client, limits)
+            tell_left_out(read.skipped)
+            self._show(read.records)
+            if not self._left:
+                return
 
     def as_member(self, group: str, auto_offset_reset: str) -> None:
         """What the group hands to a member of it."""
         how = auto_offset_reset, self._on_corrupt
         with GroupMember(self._client, group, self._topics, *how) as member:
-            wait_ms = _WAIT_MS if self._follow else _SETTLE_MS
+            wait_ms = WAIT_MS if self._follow else _SETTLE_MS
             for records in member.records(self._most, wait_ms, follow=self._follow):
                 self._show(records)
 
     def _most(self) -> int:
         """No more is taken than may be printed: what is taken is committed."""
-        return min(self._left, _PAGE)
+        return min(self._left, PAGE)
 
     def by_time(self, query: dict[str, Any]) -> None:
         """All partitions merged; ``query`` bounds them in time and says how fast."""

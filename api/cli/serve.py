@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import stat
@@ -143,6 +144,9 @@ def _run(
         run(Process(config, load, started_at, given.until_eof, given.clock_ahead))
     except (BrokerError, StorageError, CannotListen, CannotLog) as error:
         print(f"tidelog: {error}", file=sys.stderr)
+        if config.broker["log.file"]:
+            # Whoever looks for the reason later has only the file.
+            logging.getLogger("tidelog.broker").error("%s", error)
         return FAILED
     return 0
 

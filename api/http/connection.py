@@ -8,6 +8,7 @@ middle of a request is read on for a while: closed at once, it would take the re
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from tidelog.api.http.gathering import GatheringTransport
 from tidelog.api.http.http import Scope
 from tidelog.api.http.target import split_target
 from tidelog.api.listening import plain_address
+from tidelog.api.refusals import Refusals
 
 KEEP_ALIVE_S = 75.0
 _LINGER_S = 5.0
@@ -46,6 +48,8 @@ class Site:
     """Bytes."""
     patience_s: float
     """How long the next piece of a request is waited for."""
+    refused: Refusals = field(default_factory=lambda: Refusals(logging.getLogger("tidelog.http")))
+    """Where it is told of what is no request."""
     connections: set[Connection] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -270,6 +274,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, answer: HttpError) -> None:
         """Read no more, and end with this answer after the replies to what came before."""
+        host, port = self._names["client"] or ("", 0)
+        self._site.refused.tell(f"{host}:{port}", answer.code, answer.message)
         self._deaf = True
         arriving = self._arriving
         if arriving is None or not arriving.arriving:

@@ -52,6 +52,7 @@ class HttpServer:
             task.cancel()
         for connection in list(self._site.connections):
             connection.close()
+        self._site.refused.end_minute()
         return len(late)
 
 

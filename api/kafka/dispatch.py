@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from tidelog.api.caller import Access, Caller, Rules
 from tidelog.api.kafka.api_table import APIS
 from tidelog.api.kafka.peer import Call, Peer
-from tidelog.api.kafka.refusals import Refusals
 from tidelog.api.kafka.wire.apis import Api, handler, message_class
 from tidelog.api.kafka.wire.decoding import request_decoder
 from tidelog.api.kafka.wire.encoding import Output, Values, Write, writer
@@ -29,6 +28,7 @@ from tidelog.api.kafka.wire.framing import (
     skip_tags,
 )
 from tidelog.api.measures import Measured, Measures
+from tidelog.api.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tidelog.api.address import Address
 from tidelog.api.caller import Access
-from tidelog.api.kafka.refusals import Refusals
+from tidelog.api.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 

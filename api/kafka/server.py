@@ -21,10 +21,10 @@ from tidelog.api.caller import Rules
 from tidelog.api.kafka.dispatch import Dispatcher, Reply
 from tidelog.api.kafka.outbox import Outbox
 from tidelog.api.kafka.peer import Peer
-from tidelog.api.kafka.refusals import Refusals
 from tidelog.api.kafka.wire.framing import LENGTH_SIZE, Part, ProtocolError, frame_size
 from tidelog.api.listening import listen, plain_address
 from tidelog.api.measures import Measures
+from tidelog.api.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 

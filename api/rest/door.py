@@ -94,10 +94,8 @@ class Door:
             return
         except Exception as error:
             failed = http_error(error)
-            if failed.code == INTERNAL_ERROR:
-                _log.exception("%s %s failed", scope["method"], scope["path"])
-            elif failed.status == 500:
-                _log.error("%s %s: %s", scope["method"], scope["path"], failed.message)
+            if failed.status == 500:
+                exchange.tell(failed)
             if exchange.started:
                 raise
             await exchange.reply_error(failed)
@@ -226,8 +224,26 @@ class _Exchange:
         if self.head_only and message["type"] == "http.response.start":
             await self._end_stream(message)
 
+    def tell(self, failed: HttpError) -> None:
+        """Log a failure of ours, under the id that the client was told."""
+        _log.error(
+            "%s %s: %s (request %s)",
+            *(self._method, self.scope["path"], failed.message, self._shown_id),
+            exc_info=failed.code == INTERNAL_ERROR,
+            extra={"request_id": self._shown_id},
+        )
+
+    @property
+    def _shown_id(self) -> str:
+        return self._request_id.decode("latin-1")
+
     def _measure(self, status: int) -> None:
         """By the route, which is one of few, whatever the path."""
+        if _log.isEnabledFor(logging.DEBUG):
+            took_ms = (self._measures.now_ns() - self._begun_ns) / 1e6
+            told = self._method, self.scope["path"], status, took_ms, self._shown_id
+            ids = {"request_id": self._shown_id, "status": status}
+            _log.debug("%s %s: %d after %.1f ms (request %s)", *told, extra=ids)
         route = self.route
         if route is None and "route" in self.scope:
             route = self.scope["route"].path.replace(":name}", "}")

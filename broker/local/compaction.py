@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidelog.broker.local.compaction_process import CompactionFailed, Compactor
 from tidelog.broker.local.local_log import log_of
@@ -40,6 +40,13 @@ class CompactionCounters:
     failed: int = 0
     source_bytes: int = 0
     kept_bytes: int = 0
+
+
+class _Sizes(NamedTuple):
+    """Of what passes have read and kept."""
+
+    source_bytes: int
+    kept_bytes: int
 
 
 class Compaction:
@@ -122,6 +129,7 @@ class Compaction:
             plan = await self.plan(partition, now_ms)
             if plan.reason is None or partition.deleted:
                 return
+            before = _Sizes(self.counters.source_bytes, self.counters.kept_bytes)
             async for found in compactor.clean(self._job(partition, plan, now_ms)):
                 if isinstance(found, int):
                     log_of(partition).cleaned_offset = found
@@ -130,11 +138,22 @@ class Compaction:
                     return
             await self._broker.store.save_cleaned_offsets()
             self.counters.compacted += 1
+            self._tell_compacted(partition, before)
         except (CompactionFailed, StorageError, OSError) as error:
             if isinstance(error, CompactionFailed) and error.damaged:
                 self._damaged.add(partition.log_id)
             self._report(partition, error)
             await self._give_up(partition, compactor)
+
+    def _tell_compacted(self, partition: Partition, before: _Sizes) -> None:
+        source_bytes = self.counters.source_bytes - before.source_bytes
+        kept_bytes = self.counters.kept_bytes - before.kept_bytes
+        _log.info(
+            "%s-%d is compacted up to offset %d: %d bytes became %d",
+            *(partition.topic, partition.index, log_of(partition).cleaned_offset),
+            *(source_bytes, kept_bytes),
+            extra={"topic": partition.topic, "partition": partition.index},
+        )
 
     def _report(self, partition: Partition, error: Exception) -> None:
         if not partition.deleted:

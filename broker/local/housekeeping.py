@@ -128,7 +128,19 @@ class Housekeeping:
                         *(gone.reason, waited),
                     )
             await partition.delete_records(plan.expired[-1].next_offset)
+            _tell_gone(topic, partition, plan)
         return plan
+
+
+def _tell_gone(topic: Topic, partition: Partition, plan: RetentionPlan) -> None:
+    gone = plan.expired
+    reasons = ", ".join(sorted({one.reason for one in gone}))
+    _log.info(
+        "%s-%d: offsets %d to %d went by %s, %d segments",
+        *(topic.name, partition.index, gone[0].base_offset, gone[-1].next_offset - 1),
+        *(reasons, len(gone)),
+        extra={"topic": topic.name, "partition": partition.index},
+    )
 
 
 def _online(topic: Topic) -> list[Partition]:

@@ -16,7 +16,7 @@ from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_clients.every import OpenClients
 from tests.support.kafka_clients.kafkajs import KafkajsClient
 from tests.support.kafka_wire import Wire
-from tidelog.api.kafka.refusals import TOLD_IN_FULL
+from tidelog.api.refusals import TOLD_IN_FULL
 
 
 def test_confluent_kafka(broker: BrokerProcess) -> None:

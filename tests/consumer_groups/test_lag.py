@@ -113,6 +113,19 @@ class TestKafkaClients:
         append(site, 2, 3)
         assert await lags(site) == {0: 1, 1: 0, 2: 3}
 
+    async def test_a_restart_notes_what_is_empty_then(self, site: Site) -> None:
+        append(site, 0)
+        joined = await site.member("g", "t")
+        await site.coordinator.commit(
+            "g",
+            {("t", 0): OffsetAndMetadata(1)},
+            member_id=joined.member_id,
+            generation=joined.generation,
+        )
+        await site.restart()
+        append(site, 2, 3)
+        assert await lags(site) == {0: 0, 1: 0, 2: 3}
+
     async def test_where_it_begins_is_not_known_of_others(self, site: Site) -> None:
         """It may begin at either end."""
         append(site, 0, 4)

@@ -15,11 +15,19 @@ class HoldingProxy:
     """Forwards to ``target``, an http URL.
 
     To the first request whose line holds ``held`` the broker's answer is not handed on but, if
-    there is one, ``instead``; ``came`` is set when the broker has given it.
+    there is one, ``instead``; ``came`` is set when the broker has given it. All that is sent to
+    the broker is added to ``requests``.
     """
 
-    def __init__(self, target: str, held: str = "", instead: bytes = b"") -> None:
+    def __init__(
+        self,
+        target: str,
+        held: str = "",
+        instead: bytes = b"",
+        requests: list[bytes] | None = None,
+    ) -> None:
         self.came = threading.Event()
+        self.requests = [] if requests is None else requests
         self._held = held.encode()
         self._instead = instead
         self._lines: list[bytes] = []
@@ -83,6 +91,7 @@ class _Connection:
         downstream.start()
         try:
             while data := self._client.recv(_CHUNK):
+                self._proxy.requests.append(data)
                 line = data.partition(b"\r\n")[0]
                 if line.endswith(b"HTTP/1.1"):
                     self._holds = self._proxy.seen(line)

@@ -76,6 +76,7 @@ class TestLogs:
         assert page.value("kafka_log_log_logendoffset", **place) == 10
         assert page.value("kafka_log_log_logstartoffset", **place) == 3
         assert page.value("kafka_log_log_size", **place) > 0
+        assert page.value("kafka_topic_partition_leader", **place) == 1
         assert page.value("kafka_topic_partition_in_sync_replica", **place) == 1
         assert page.value("kafka_topic_partition_under_replicated_partition", **place) == 0
         assert page.value("tidelog_log_flushed_offset", **place) == 10
@@ -260,6 +261,7 @@ def test_the_process_and_the_disk(broker: BrokerProcess, http: httpx.Client) -> 
     assert 0 < free < size
     facts = http.get("/v1/broker").json()
     assert page.labels("tidelog_build_info", "version") == {facts["version"]}
+    assert page.value("kafka_broker_info", id=str(facts["node_id"]), address=facts["kafka"]) == 1
 
 
 class TestReaders:

@@ -83,12 +83,18 @@ _TRAFFIC: tuple[tuple[str, str, Value], ...] = (
 )
 
 
-def log_families(broker: Broker) -> Iterator[str]:
+def log_families(broker: Broker, kafka: str | None) -> Iterator[str]:
+    """``kafka`` is where its clients connect."""
+    told = [((str(broker.node_id), kafka or ""), 1)]
+    yield gauges("kafka_broker_info", "Brokers and their addresses", ("id", "address"), told)
     for name, text, value, also_offline in _LINES:
         yield gauges(name, text, _PARTITION, _per_partition(broker, value, also_offline))
     for name, text, value in _TRAFFIC:
         family = f"kafka_server_brokertopicmetrics_{name}_total"
         yield counters(family, text, ("topic",), _per_topic(broker, value))
+    leaders = _per_partition(broker, lambda p: -1 if p.offline else broker.node_id, True)
+    text = "Id of the broker that leads"
+    yield gauges("kafka_topic_partition_leader", text, _PARTITION, leaders)
     counts = (((topic.name,), len(topic.partitions)) for topic in broker.topics())
     yield gauges("kafka_topic_partitions", "Partitions", ("topic",), counts)
     yield from _cluster(broker)

@@ -28,7 +28,7 @@ async def render_metrics(context: RestContext) -> bytes:
     written.append(await _written(request_families(context.measures)))
     if not broker.recovering:
         written.append(await _written(_running(broker)))
-        written.append(await _written(log_families(broker)))
+        written.append(await _written(log_families(broker, context.addresses.kafka)))
         written.append(await _written(group_families(await group_states(context.coordinator))))
     return b"".join(written)
 

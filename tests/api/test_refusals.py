@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.broker_process import BrokerProcess
 from tests.support.kafka_wire import ConnectionClosed, Wire
-from tidelog.api.kafka.refusals import TOLD_IN_FULL, Refusals
+from tidelog.api.refusals import TOLD_IN_FULL, Refusals
 
 _LENGTH = struct.Struct(">i")
 _LOG = logging.getLogger("tests.refused")

@@ -1,0 +1,28 @@
+"""Copies records to another topic, in capitals: Spark's structured streaming."""
+
+import sys
+import tempfile
+
+import pyspark
+from pyspark.sql import SparkSession
+
+bootstrap, source, target, group = sys.argv[1:]
+connector = f"org.apache.spark:spark-sql-kafka-0-10_2.13:{pyspark.__version__}"
+session = (
+    SparkSession.builder.master("local[1]")
+    .appName(group)
+    .config("spark.jars.packages", connector)
+    .config("spark.ui.enabled", "false")
+    .config("spark.driver.memory", "600m")
+    .getOrCreate()
+)
+address = {"kafka.bootstrap.servers": bootstrap}
+taken = session.readStream.format("kafka").options(
+    **address, subscribe=source, startingOffsets="earliest"
+)
+capitals = taken.load().selectExpr("key", "upper(cast(value as string)) as value")
+with tempfile.TemporaryDirectory() as checkpoints:
+    given = capitals.writeStream.format("kafka").options(
+        **address, topic=target, checkpointLocation=checkpoints
+    )
+    given.trigger(availableNow=True).start().awaitTermination()
