@@ -78,11 +78,10 @@ class App:
     ) -> None:
         """Takes the data directory. Raises InvalidSetting, DirectoryInUse, DirectoryUnreadable."""
         self._config = config
-        self._rules = rules
         self.broker = Broker(config.data_dir, config.broker, environment)
         self.coordinator = Coordinator(self.broker)
         self._context = RestContext(
-            self.broker, self.coordinator, config, measures=Measures(self.broker.clock)
+            self.broker, self.coordinator, config, measures=Measures(self.broker.clock), rules=rules
         )
         self._watching: asyncio.Task[None] | None = None
         self._http: HttpServer | None = None
@@ -160,7 +159,7 @@ class App:
         from tidelog.api.kafka.server import KafkaServer
 
         self._kafka = KafkaServer(
-            self.broker, self.coordinator, self._context.measures, self._rules
+            self.broker, self.coordinator, self._context.measures, self._context.rules
         )
         told = config.advertised or (None,)
         for number, address in enumerate(config.kafka):

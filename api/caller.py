@@ -6,6 +6,7 @@ a caller may is for ``Rules`` to say; nobody may change a topic that belongs to 
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -61,6 +62,11 @@ class Caller(NamedTuple):
     host: str
     client_id: str
     principal: str = "User:ANONYMOUS"
+
+
+_NOBODY = Caller("", "")
+CALLER: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
+"""Of the HTTP request that is being answered; set where there are rules."""
 
 
 class Rules(Protocol):

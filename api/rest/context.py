@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from tidelog.api.address import Address
+from tidelog.api.caller import CALLER, Access, Rules
 from tidelog.api.config import Config
 from tidelog.api.measures import Measures
 from tidelog.broker.broker import Broker
@@ -46,3 +47,9 @@ class RestContext:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     addresses: Addresses = field(default_factory=Addresses)
     measures: Measures = field(default_factory=Measures)
+    rules: Rules | None = None
+
+    @property
+    def access(self) -> Access:
+        """What the caller of the present request may reach."""
+        return Access(self.broker, CALLER.get(), self.rules)

@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 
+from tidelog.api.caller import CALLER, Caller
 from tidelog.api.errors import INTERNAL_ERROR, MAY_PASS, ApiError, HttpError, http_error
 from tidelog.api.http.browsers import Browsers
 from tidelog.api.http.http import (
@@ -54,6 +55,7 @@ class Door:
         settings = context.broker.settings
         self._broker = context.broker
         self._measures = context.measures
+        self._rules = context.rules
         self._probes = Probes(context)
         self._administration = Administration(context)
         self._body_limit: int = settings["http.max.body.bytes"]
@@ -74,6 +76,8 @@ class Door:
         self._vary = (b"Origin",) if self._browsers.answers_vary else ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._rules is not None:
+            CALLER.set(Caller(scope["client"][0], ""))
         headers = dict(scope["headers"])
         exchange = _Exchange(send, self._request_id(headers), scope, self._measures)
         exchange.vary = self._vary

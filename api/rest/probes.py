@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from tidelog.api.caller import DESCRIBE
 from tidelog.api.http.http import NO_STORE, Send, reply
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.rendering import encode_json
@@ -64,6 +65,7 @@ class Probes:
 
     async def _metrics(self, send: Send) -> None:
         """Prometheus metrics."""
+        self._context.access.cluster(DESCRIBE)
         page = await asyncio.to_thread(_import_metrics)
         written = await page.render_metrics(self._context)
         await reply(send, 200, written, page.CONTENT_TYPE.encode())

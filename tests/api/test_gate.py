@@ -1,6 +1,6 @@
-"""The gate: who may nothing gets nowhere, by whatever API; a new one has to be put in its place.
+"""The gate: who may nothing gets nowhere, by whatever API or route; a new one has to be put here.
 
-Each API is called with what would succeed, or at least be looked at, if it were allowed.
+Each is called with what would succeed, or at least be looked at, if it were allowed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from tests.support.kafka_wire import Message, Wire
@@ -28,6 +29,53 @@ _OPEN = {
     "describe_transactions": "there is none, whoever asks",
     "list_transactions": "there is none, whoever asks",
 }
+_OPEN_ROUTES = {
+    ("GET", "/"): "says where things are",
+    ("GET", "/health/live"): "is asked by who watches the process",
+    ("GET", "/health/ready"): "is asked by who watches the process",
+}
+_ROUTES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/v1/topics"): {"json": {"name": "new"}},
+    ("GET", "/v1/topics/{topic}"): {},
+    ("PATCH", "/v1/topics/{topic}"): {"json": {"settings": {"retention.ms": 1}, "partitions": 9}},
+    ("DELETE", "/v1/topics/{topic}"): {},
+    ("GET", "/v1/topics/{topic}/offsets"): {},
+    ("POST", "/v1/topics/{topic}/damage:acknowledge"): {},
+    ("GET", "/v1/topics/{topic}/segments"): {},
+    ("GET", "/v1/topics/{topic}/retention"): {},
+    ("POST", "/v1/topics/{topic}/retention:run"): {},
+    ("DELETE", "/v1/topics/{topic}/partitions/{partition}/records"): {
+        "params": {"before_offset": "-1"}
+    },
+    ("POST", "/v1/topics/{topic}/records"): {"json": {"records": [{"value": 1}]}},
+    ("GET", "/v1/topics/{topic}/records"): {},
+    ("GET", "/v1/topics/{topic}/partitions/{partition}/records"): {},
+    ("GET", "/v1/topics/{topic}/{topic_id}/partitions/{partition}/pages/{page}"): {},
+    ("GET", "/v1/groups/{group}"): {},
+    ("DELETE", "/v1/groups/{group}"): {},
+    ("GET", "/v1/groups/{group}/offsets"): {},
+    ("PUT", "/v1/groups/{group}/offsets"): {
+        "json": {"offsets": [{"topic": "t", "partition": 0, "offset": 0}]}
+    },
+    ("DELETE", "/v1/groups/{group}/offsets"): {"params": {"topic": "t"}},
+    ("POST", "/v1/groups/{group}/offsets:reset"): {"json": {"to": "earliest", "topics": ["t"]}},
+    ("POST", "/v1/groups/{group}/members"): {"json": {"topics": ["t"]}},
+    ("POST", "/v1/groups/{group}/members/{member}/poll"): {"json": {"cursor": "c"}},
+    ("POST", "/v1/groups/{group}/members/{member}/commit"): {"json": {"cursor": "c"}},
+    ("DELETE", "/v1/groups/{group}/members/{member}"): {},
+    ("GET", "/v1/cache"): {},
+    ("PATCH", "/v1/cache"): {"json": {"ttl_ms": 1}},
+    ("POST", "/v1/cache:warm"): {
+        "json": {"topic": "t", "partition": 0, "from_offset": 0, "to_offset": 0}
+    },
+    ("DELETE", "/v1/cache"): {"params": {"tag": "topic:t"}},
+    ("GET", "/v1/broker"): {},
+    ("GET", "/v1/broker/settings"): {},
+    ("PATCH", "/v1/broker/settings"): {"json": {"settings": {"log.retention.ms": 1}}},
+    ("POST", "/v1/producers"): {},
+    ("GET", "/metrics"): {},
+}
+_LISTS = {("GET", "/v1/topics"): "topics", ("GET", "/v1/groups"): "groups"}
 _HIDDEN = {"list_groups": "groups", "metadata": "topics"}
 """Where everything is asked for, what a caller may not see is left out."""
 
@@ -226,6 +274,27 @@ def test_an_api_refuses_who_may_nothing(site: _Site, api: str) -> None:
         codes = list(_codes(answer))
         assert codes, answer
         assert set(codes) <= _NOT_AUTHORIZED, (request, answer)
+
+
+def test_every_route_is_named(site: _Site) -> None:
+    paths = httpx.get(f"{site.app.url}/openapi.json").json()["paths"]
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert {*_OPEN_ROUTES, *_ROUTES, *_LISTS} == described
+
+
+@pytest.mark.parametrize(("method", "path"), _ROUTES)
+def test_a_route_refuses_who_may_nothing(site: _Site, method: str, path: str) -> None:
+    names = {"topic": "t", "partition": 0, "topic_id": site.topic_id, "page": 0}
+    where = path.format(**names, group="g", member="m")
+    answer = httpx.request(method, site.app.url + where, **_ROUTES[method, path])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "not_authorized")
+
+
+@pytest.mark.parametrize(("method", "path"), _LISTS)
+def test_a_list_leaves_out_what_the_caller_may_not_see(site: _Site, method: str, path: str) -> None:
+    answer = httpx.request(method, site.app.url + path)
+    assert answer.status_code == 200
+    assert answer.json()[_LISTS[method, path]] == []
 
 
 def test_nothing_was_changed(site: _Site, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 
 from fastapi import APIRouter, Response
 
+from tidelog.api.caller import CLUSTER, DELETE, DESCRIBE, GROUP, READ
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.administration.answers import errors
 from tidelog.api.rest.administration.group_models import (
@@ -41,7 +42,14 @@ def routes(context: RestContext) -> APIRouter:
         prefix: str = "", limit: Limit = 1000, page_token: PageToken = None
     ) -> GroupList:
         """Every group, by name."""
-        groups = [group for group in coordinator.groups() if group.group.startswith(prefix)]
+        access = context.access
+        of_all = access.may(DESCRIBE, CLUSTER)
+        groups = [
+            group
+            for group in coordinator.groups()
+            if group.group.startswith(prefix)
+            and (of_all or access.may(DESCRIBE, GROUP, group.group))
+        ]
         shown, token = page(groups, limit, page_token, lambda group: group.group)
         return GroupList(
             groups=[
@@ -60,17 +68,20 @@ def routes(context: RestContext) -> APIRouter:
     @router.get("/{group:name}", responses=errors(404))
     async def show_group(group: str) -> GroupOut:
         """State, members, assignments, committed offsets and lag, per partition and in total."""
+        context.access.group(group, DESCRIBE)
         return await _describe(coordinator, group)
 
     @router.delete("/{group:name}", status_code=204, responses=errors(404, 409, 507))
     async def delete_group(group: str) -> Response:
         """Delete a group without members, its offsets too."""
+        context.access.group(group, DELETE)
         await coordinator.delete(group)
         return Response(status_code=204)
 
     @router.get("/{group:name}/offsets", responses=errors(404))
     async def show_offsets(group: str) -> CommittedOffsets:
         """What the group has committed."""
+        context.access.group(group, DESCRIBE)
         coordinator.describe(group)
         return committed_offsets(coordinator, group)
 
@@ -80,6 +91,10 @@ def routes(context: RestContext) -> APIRouter:
 
         While the group has members only they commit.
         """
+        access = context.access
+        access.group(group, READ)
+        for one in body.offsets:
+            access.check_topic(one.topic, READ)
         try:
             await coordinator.commit(group, offsets_of(body))
         except UnknownMember:
@@ -89,12 +104,18 @@ def routes(context: RestContext) -> APIRouter:
     @router.delete("/{group:name}/offsets", status_code=204, responses=errors(404, 409, 507))
     async def delete_offsets(group: str, topic: str) -> Response:
         """Forget what the group has committed for a topic."""
+        context.access.group(group, DELETE)
+        context.access.check_topic(topic, READ)
         await coordinator.delete_offsets(group, topic)
         return Response(status_code=204)
 
     @router.post("/{group:name}/offsets:reset", responses=errors(404, 409, 507))
     async def reset_offsets(group: str, body: ResetOffsets) -> ResetResult:
         """Move a group; refused while it has members unless `force`."""
+        access = context.access
+        access.group(group, READ)
+        for name in {*(body.topics or ()), *(one.topic for one in body.partitions or ())}:
+            access.check_topic(name, READ)
         places = [(one.topic, one.partition) for one in body.partitions or ()]
         changes = await coordinator.reset(
             group,

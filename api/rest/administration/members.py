@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
+from tidelog.api.caller import READ
 from tidelog.api.http.target import path_of
 from tidelog.api.rest.administration.answers import errors
 from tidelog.api.rest.administration.group_models import (
@@ -53,6 +54,10 @@ def routes(context: RestContext) -> APIRouter:
         A member that joins with the `instance_id` of an earlier HTTP member takes its place and
         its partitions.
         """
+        access = context.access
+        access.group(group, READ)
+        for topic in body.topics:
+            access.check_topic(topic, READ)
         standing = await hosted.join(
             HostedJoin(
                 group=group,
@@ -93,6 +98,7 @@ def routes(context: RestContext) -> APIRouter:
                 await request.is_disconnected()
             )
 
+        context.access.group(group, READ)
         content = await poll(group, member, body, is_gone)
         headers = {"Cache-Control": "no-store"}
         return Response(content, headers=headers, media_type="application/json")
@@ -102,6 +108,7 @@ def routes(context: RestContext) -> APIRouter:
         group: str, member: str, body: CommitCursor | CommitOffsets
     ) -> CommittedOffsets:
         """Commit what came before a cursor, or offsets of the member's partitions. Durable."""
+        context.access.group(group, READ)
         if isinstance(body, CommitCursor):
             cursor = hosted.read_cursor(group, member, body.cursor)
             await hosted.commit_cursor(group, member, cursor)
@@ -112,6 +119,7 @@ def routes(context: RestContext) -> APIRouter:
     @router.delete("/{member:name}", status_code=204, responses=errors(404, 409, 507))
     async def leave_group(group: str, member: str) -> Response:
         """Leave; the others get the partitions at once. Nothing is committed."""
+        context.access.group(group, READ)
         await hosted.leave(group, member)
         poll.forget(group, member)
         return Response(status_code=204)

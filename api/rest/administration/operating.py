@@ -7,6 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from tidelog.api.caller import (
+    ALTER,
+    ALTER_CONFIGS,
+    DESCRIBE,
+    DESCRIBE_CONFIGS,
+    IDEMPOTENT_WRITE,
+    READ,
+)
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.administration.answers import errors
 from tidelog.api.rest.administration.models import (
@@ -50,11 +58,13 @@ def routes(context: RestContext) -> APIRouter:
     @router.get("/v1/cache", responses=errors())
     async def show_cache() -> CacheOut:
         """What the read cache holds and how often it answers."""
+        context.access.cluster(DESCRIBE)
         return _cache(context)
 
     @router.patch("/v1/cache", responses=errors())
     async def alter_cache(body: AlterCache) -> CacheOut:
         """Change the budget or the time to live until the next start."""
+        context.access.cluster(ALTER)
         if body.budget_bytes is not None:
             broker.cache.budget_bytes = body.budget_bytes
         if body.ttl_ms is not None:
@@ -64,7 +74,7 @@ def routes(context: RestContext) -> APIRouter:
     @router.post("/v1/cache:warm", responses=errors(404, 416))
     async def warm_cache(body: WarmCache) -> Warmed:
         """Read a range into the cache."""
-        partition = broker.topic(body.topic).partition(body.partition)
+        partition = context.access.topic(body.topic, READ).partition(body.partition)
         return await _warm(context, partition, body.from_offset, body.to_offset)
 
     @router.delete("/v1/cache", responses=errors())
@@ -79,21 +89,25 @@ def routes(context: RestContext) -> APIRouter:
         ],
     ) -> Dropped:
         """Drop what is cached under a tag."""
+        context.access.cluster(ALTER)
         return Dropped(entries=broker.cache.drop_tag(tag))
 
     @router.get("/v1/broker", responses=errors())
     async def show_broker() -> BrokerOut:
         """Version, uptime, addresses, limits."""
+        context.access.cluster(DESCRIBE)
         return _broker(context)
 
     @router.get("/v1/broker/settings", responses=errors())
     async def show_broker_settings() -> BrokerSettingList:
         """Every setting of the broker, its value and where that is from."""
+        context.access.cluster(DESCRIBE_CONFIGS)
         return _settings(broker)
 
     @router.patch("/v1/broker/settings", responses=errors(507))
     async def alter_broker_settings(body: AlterBrokerSettings) -> BrokerSettingList:
         """Change settings while the broker runs (null resets one); it keeps them when restarted."""
+        context.access.cluster(ALTER_CONFIGS)
         changes = setting_changes(BROKER_SETTINGS, body.settings)
         await broker.running_settings.alter(changes, validate_only=body.validate_only)
         return _settings(broker)
@@ -101,6 +115,7 @@ def routes(context: RestContext) -> APIRouter:
     @router.post("/v1/producers", status_code=201, responses=errors(507), tags=["records"])
     async def new_producer() -> ProducerOut:
         """An id for a stream of retry-safe batches (`Producer-Id`, `-Epoch`, `-Sequence`)."""
+        context.access.cluster(IDEMPOTENT_WRITE)
         return ProducerOut(producer_id=await broker.allocate_producer_id(), producer_epoch=0)
 
     return router

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from tidelog.api.caller import DELETE, DESCRIBE
 from tidelog.api.rest.administration.answers import errors
 from tidelog.api.rest.administration.models import (
     DeletedRecords,
@@ -34,7 +35,7 @@ def routes(context: RestContext) -> APIRouter:
     async def list_segments(topic: str) -> SegmentList:
         """Every segment of every partition, oldest first."""
         found: list[SegmentOut] = []
-        for partition in list(broker.topic(topic).partitions):
+        for partition in list(context.access.topic(topic, DESCRIBE).partitions):
             found += await _segments(context, partition)
         return SegmentList(segments=found)
 
@@ -42,7 +43,7 @@ def routes(context: RestContext) -> APIRouter:
     async def preview_retention(topic: str) -> RetentionOut:
         """What would go now and why, what goes next and when, what holds it back."""
         now_ms = broker.clock.now_ms()
-        found = broker.topic(topic)
+        found = context.access.topic(topic, DESCRIBE)
         plans = await broker.housekeeping.plan(found, now_ms)
         return await _retention(context, found, now_ms, True, plans)
 
@@ -52,7 +53,7 @@ def routes(context: RestContext) -> APIRouter:
         now_ms = broker.clock.now_ms()
         dry_run = body is not None and body.dry_run
         work = broker.housekeeping.plan if dry_run else broker.housekeeping.retain
-        found = broker.topic(topic) if dry_run else broker.topic_to_change(topic)
+        found = context.access.topic(topic, DESCRIBE if dry_run else DELETE)
         return await _retention(context, found, now_ms, dry_run, await work(found, now_ms))
 
     @router.delete("/partitions/{partition}/records", responses=errors(404, 416, 507))
@@ -64,7 +65,7 @@ def routes(context: RestContext) -> APIRouter:
         ],
     ) -> DeletedRecords:
         """Delete the records before an offset."""
-        found = broker.topic_to_change(topic).partition(partition)
+        found = context.access.topic(topic, DELETE).partition(partition)
         start_offset = await found.delete_records(before_offset)
         return DeletedRecords(partition=partition, start_offset=start_offset)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from tidelog.api.caller import ALTER, ALTER_CONFIGS, CLUSTER, CREATE, DELETE, DESCRIBE
 from tidelog.api.errors import ApiError
 from tidelog.api.http.target import path_of
 from tidelog.api.rest.administration.answers import errors
@@ -25,7 +26,6 @@ from tidelog.api.rest.administration.paging import Limit, PageToken, page
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.records.offset_spec import time_parameter
 from tidelog.api.rest.setting_text import setting_changes, setting_texts
-from tidelog.broker.broker import Broker
 from tidelog.broker.errors import TopicExists
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.topic_settings import TOPIC_SETTINGS
@@ -43,13 +43,16 @@ def routes(context: RestContext) -> APIRouter:
         """Create a topic; 200 where it exists and `if_not_exists` allows, or was only checked."""
         settings = setting_texts(TOPIC_SETTINGS, body.settings)
         try:
+            access = context.access
+            if not access.may(CREATE, CLUSTER):
+                access.check_topic(body.name, CREATE)
             topic = await broker.create_topic(
                 body.name, body.partitions, settings, validate_only=body.validate_only
             )
         except TopicExists:
             if not body.if_not_exists:
                 raise
-            topic = broker.topic(body.name)
+            topic = context.access.topic(body.name, DESCRIBE)
             response.status_code = 200
         if body.validate_only:
             response.status_code = 200
@@ -66,7 +69,7 @@ def routes(context: RestContext) -> APIRouter:
         """Names, ids, sizes and rates, by name."""
         topics = [
             topic
-            for topic in broker.topics()
+            for topic in context.access.topics(DESCRIBE)
             if topic.name.startswith(prefix) and (include_internal or not topic.internal)
         ]
         shown, token = page(topics, limit, page_token, lambda topic: topic.name)
@@ -77,16 +80,17 @@ def routes(context: RestContext) -> APIRouter:
     @router.get("/{topic:name}", responses=errors(404))
     async def show_topic(topic: str) -> TopicOut:
         """Partitions with offsets and sizes; settings with value, default and source."""
-        return _describe(broker.topic(topic))
+        return _describe(context.access.topic(topic, DESCRIBE))
 
     @router.patch("/{topic:name}", responses=errors(404, 507))
     async def alter_topic(topic: str, body: AlterTopic) -> TopicOut:
         """Change settings (null resets one), raise the partition count."""
-        return _describe(await _alter(broker, topic, body))
+        return _describe(await _alter(context, topic, body))
 
     @router.delete("/{topic:name}", status_code=204, responses=errors(404))
     async def delete_topic(topic: str) -> Response:
         """Delete the topic and its records."""
+        context.access.topic(topic, DELETE)
         if not broker.settings["delete.topic.enable"]:
             raise ApiError(403, "deletion_disabled", "delete.topic.enable is false")
         await broker.delete_topic(topic)
@@ -106,22 +110,27 @@ def routes(context: RestContext) -> APIRouter:
     ) -> TopicOffsets:
         """Per partition the earliest or latest offset, or the first at or after a time."""
         now_ms = broker.clock.now_ms()
-        found = [await _offset(p, timestamp, now_ms) for p in broker.topic(topic).all_online()]
+        partitions = context.access.topic(topic, DESCRIBE).all_online()
+        found = [await _offset(p, timestamp, now_ms) for p in partitions]
         return TopicOffsets(offsets=found)
 
     @router.post("/{topic:name}/damage:acknowledge", status_code=204, responses=errors(404))
     async def acknowledge_damage(topic: str) -> Response:
         """Stop reporting damage that recovery found; the damaged bytes stay kept."""
-        for partition in broker.topic(topic).partitions:
+        context.access.cluster(ALTER)
+        for partition in context.access.topic(topic, DESCRIBE).partitions:
             partition.acknowledge_damage()
         return Response(status_code=204)
 
     return router
 
 
-async def _alter(broker: Broker, name: str, body: AlterTopic) -> Topic:
+async def _alter(context: RestContext, name: str, body: AlterTopic) -> Topic:
     """Check everything before anything is changed."""
-    topic = broker.topic_to_change(name)
+    broker, access = context.broker, context.access
+    topic = access.topic(name, ALTER if body.partitions is not None else ALTER_CONFIGS)
+    if body.settings:
+        access.topic(name, ALTER_CONFIGS)
     changes = setting_changes(TOPIC_SETTINGS, body.settings)
     await broker.alter_topic(name, changes, validate_only=True)
     if body.partitions is not None and body.partitions != len(topic.partitions):

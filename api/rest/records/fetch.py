@@ -10,6 +10,7 @@ import math
 import struct
 from typing import NamedTuple
 
+from tidelog.api.caller import READ
 from tidelog.api.errors import ApiError
 from tidelog.api.http.http import (
     EVENT_STREAM,
@@ -86,7 +87,7 @@ class Fetch:
 
     async def __call__(self, request: Request, send: Send, topic_name: str, index: int) -> None:
         """Raises ApiError, OffsetOutOfRange, broker and storage errors."""
-        topic = self._broker.topic(topic_name)
+        topic = self._context.access.topic(topic_name, READ)
         partition = topic.partition(index)
         query = request.query(_QUERY)
         options = fetch_options(query)

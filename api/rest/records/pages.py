@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import NamedTuple
 
+from tidelog.api.caller import READ
 from tidelog.api.errors import ApiError, http_error
 from tidelog.api.http.http import JSON, NDJSON, NO_STORE, OCTET_STREAM, Request, Send, reply
 from tidelog.api.http.parameters import one_of
@@ -81,6 +82,7 @@ class Pages:
     """The route."""
 
     def __init__(self, context: RestContext) -> None:
+        self._context = context
         self._broker = context.broker
 
     async def __call__(
@@ -125,7 +127,7 @@ class Pages:
             topic_id = uuid.UUID(text)
         except ValueError:
             raise ApiError(404, "unknown_topic_id", f"{text!r} is no topic id") from None
-        topic = self._broker.topic_by_id(topic_id)
+        topic = self._context.access.topic(topic_id, READ)
         if (topic.name, str(topic_id)) != (name, text):
             message = f"no topic {name!r} has the id {text!r}; GET /v1/topics/{{topic}} tells ids"
             raise ApiError(404, "unknown_topic_id", message, topic=name, topic_id=text)

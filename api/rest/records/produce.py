@@ -7,6 +7,7 @@ from codecs import BOM_UTF8
 from collections.abc import Collection
 from dataclasses import replace
 
+from tidelog.api.caller import WRITE
 from tidelog.api.errors import ApiError, http_error
 from tidelog.api.http.http import (
     JSON,
@@ -52,12 +53,13 @@ class Produce:
     """The route; keyless records of one request stay together, the next request moves on."""
 
     def __init__(self, context: RestContext) -> None:
+        self._context = context
         self._broker = context.broker
         self._sticky = StickyPartitioner()
 
     async def __call__(self, request: Request, send: Send, topic_name: str) -> None:
         """Raises ApiError, broker and storage errors before anything is sent."""
-        topic = self._broker.topic_to_change(topic_name)
+        topic = self._context.access.topic(topic_name, WRITE)
         kind = request.content_type
         if kind == NDJSON:
             await _NdjsonProduce(self, topic, request, send).run()

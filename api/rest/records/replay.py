@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tidelog.api.caller import READ
 from tidelog.api.errors import ApiError
 from tidelog.api.http.http import EVENT_STREAM, JSON, NDJSON, Request, Send, reply
 from tidelog.api.http.line_stream import LineStream
@@ -196,7 +197,7 @@ class Replay:
 
     async def __call__(self, request: Request, send: Send, topic_name: str) -> None:
         """Raises ApiError, broker and storage errors."""
-        topic = self._broker.topic(topic_name)
+        topic = self._context.access.topic(topic_name, READ)
         query = request.query(_QUERY)
         options = fetch_options(query)
         speed = _speed(query.get("speed"))
