@@ -27,8 +27,8 @@ from tidelog.api.measures import Measures
 from tidelog.api.reloading import Reloading
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.door import Door
-from tidelog.api.service_manager import ServiceManager
 from tidelog.api.start_log import RecoveryLog, tell_begin, tell_ready
+from tidelog.api.supervisor import Supervisor
 from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
 from tidelog.consumer_groups.coordinator import Coordinator
@@ -210,9 +210,9 @@ class App:
 
 async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime | None) -> None:
     app = App(process.config, Environment(clock=movable.clock) if movable else None)
-    manager = ServiceManager(os.environ)
+    supervisor = Supervisor(os.environ)
     recovery = RecoveryLog(app.broker)
-    manager.starting(lambda: app.broker.opening.progress)
+    supervisor.starting(lambda: app.broker.opening.progress)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -228,7 +228,7 @@ async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime |
     starting.add_done_callback(lambda done: recovery.stop())
     await _first_of(starting, loop.create_task(stop.wait()))
     if not starting.done():
-        manager.stopping(0)
+        supervisor.stopping(0)
         app.interrupt()
     try:
         await starting
@@ -239,10 +239,10 @@ async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime |
         start_ms = round((time.time() - process.started_at) * 1000)
         tell_ready(app.broker, app.addresses.listeners, start_ms)
         _say_ready(app, start_ms)
-        manager.ready(app.summary())
+        supervisor.ready(app.summary())
     await stop.wait()
     _log.info("stopping")
-    manager.stopping(app.broker.settings["shutdown.grace.ms"])
+    supervisor.stopping(app.broker.settings["shutdown.grace.ms"])
     await app.stop()
     _log.info("stopped: the data directory is whole")
 

@@ -33,6 +33,7 @@ from tidelog.broker.local.local_log import LocalEngine, LocalLog
 from tidelog.broker.local.log_store import LogStore
 from tidelog.broker.local.opening import Opening
 from tidelog.broker.partition import Partition
+from tidelog.broker.producer_ids import ProducerIds
 from tidelog.broker.settings.broker_settings import PARTITIONS_MAX, BrokerSettings
 from tidelog.broker.settings.running_settings import RunningSettings
 from tidelog.broker.settings.topic_settings import TopicSettings
@@ -104,7 +105,7 @@ class Broker:
         """Rises whenever a topic comes, goes or gets partitions."""
         self._deletions = Deletions(self.store)
         self.opening = Opening(self.store)
-        self._producer_ids: range = range(0)
+        self.producer_ids = ProducerIds(self._take_producer_ids)
         self.housekeeping = Housekeeping(self)
         self.compaction = Compaction(self)
         self.traffic = Traffic(self)
@@ -372,17 +373,9 @@ class Broker:
         if self.closing:
             raise ShuttingDown
 
-    # Producers
-
-    async def allocate_producer_id(self) -> int:
-        """An id that was never given before, not even before a crash."""
-        while not self._producer_ids:
-            async with self._changing:
-                if not self._producer_ids:
-                    self._producer_ids = await self.catalog.next_producer_id_block()
-        producer_id = self._producer_ids[0]
-        self._producer_ids = self._producer_ids[1:]
-        return producer_id
+    async def _take_producer_ids(self) -> range:
+        async with self._changing:
+            return await self.catalog.next_producer_id_block()
 
     # Health
 

@@ -34,11 +34,6 @@ def murmur2(key: bytes) -> int:
     return h ^ h >> 15
 
 
-def partition_for_key(key: bytes, partitions: int) -> int:
-    """The partition, below ``partitions``, where Kafka's clients put ``key``."""
-    return positive_hash(key) % partitions
-
-
 def positive_hash(key: bytes) -> int:
     """The hash without its sign bit; keys seen before come from a bounded memo."""
     found = _memo.get(key)

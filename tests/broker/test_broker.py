@@ -174,10 +174,10 @@ async def test_topics_are_made_on_first_use_where_that_is_allowed(tmp_path: Path
 
 
 async def test_producer_ids_are_never_given_twice(broker: Broker) -> None:
-    given = [await broker.allocate_producer_id() for _ in range(1500)]
+    given = [await broker.producer_ids.allocate() for _ in range(1500)]
     await broker.close()
     again = await Broker.open(broker.data_dir, settings())
-    given.append(await again.allocate_producer_id())
+    given.append(await again.producer_ids.allocate())
     assert len(set(given)) == len(given)
     await again.close()
 

@@ -63,7 +63,7 @@ async def fill(broker: Broker) -> int:
     await broker.create_topic("gone", 2)
     await broker.delete_topic("gone")
     await broker.catalog.set_group_settings("gruppe ü", GROUP)
-    given = await broker.allocate_producer_id()
+    given = await broker.producer_ids.allocate()
     produce(broker, "own", given)
     return given
 
@@ -126,7 +126,7 @@ async def test_a_lost_catalog_loses_nothing(
     again = await open_broker(tmp_path)
     assert topics(again) == before
     assert await again.catalog.group_settings() == ({"gruppe ü": GROUP} if with_copy else {})
-    following = await again.allocate_producer_id()
+    following = await again.producer_ids.allocate()
     assert following >= (PRODUCER_ID_BLOCK if with_copy else NOW * 1000)
     assert following > given
     (told,) = again.opening.findings
@@ -140,7 +140,7 @@ async def test_a_lost_catalog_loses_nothing(
     once_more = await open_broker(tmp_path)
     assert not once_more.opening.findings
     assert topics(once_more) == before
-    assert await once_more.allocate_producer_id() >= following + PRODUCER_ID_BLOCK
+    assert await once_more.producer_ids.allocate() >= following + PRODUCER_ID_BLOCK
     await once_more.close()
 
 
@@ -207,7 +207,7 @@ async def test_an_older_catalog_is_mended_from_the_directories(tmp_path: Path) -
     for name in ("kept", "deleted", "made-anew", "altered", "grown"):
         await broker.create_topic(name, 1, {"retention.ms": "1"})
     await broker.catalog.set_group_settings("g", {"consumer.session.timeout.ms": "46000"})
-    await broker.allocate_producer_id()
+    await broker.producer_ids.allocate()
     shutil.copy(data / NAME, tmp_path / "older")
     await broker.create_topic("later", 2, OWN)
     await broker.delete_topic("deleted")
@@ -216,7 +216,7 @@ async def test_an_older_catalog_is_mended_from_the_directories(tmp_path: Path) -
     await broker.alter_topic("altered", OWN)
     await broker.add_partitions("grown", 4)
     await broker.catalog.set_group_settings("g", GROUP)
-    given = [await broker.allocate_producer_id() for _ in range(PRODUCER_ID_BLOCK)]
+    given = [await broker.producer_ids.allocate() for _ in range(PRODUCER_ID_BLOCK)]
     for topic in broker.topics():
         produce(broker, topic.name)
     before = topics(broker)
@@ -225,7 +225,7 @@ async def test_an_older_catalog_is_mended_from_the_directories(tmp_path: Path) -
     again = await open_broker(data)
     assert topics(again) == before
     assert await again.catalog.group_settings() == {"g": GROUP}
-    assert await again.allocate_producer_id() > given[-1]
+    assert await again.producer_ids.allocate() > given[-1]
     told = "; ".join(again.opening.findings)
     assert "is older than the directory" in told
     assert "gone: topics deleted" in told
@@ -239,14 +239,14 @@ async def test_a_catalog_and_its_copy_that_are_older_give_no_producer_id_twice(
     await broker.create_topic("t", 1)
     for name in (NAME, "catalog-checkpoint"):
         shutil.copy(tmp_path / "data" / name, tmp_path / name)
-    given = [await broker.allocate_producer_id() for _ in range(PRODUCER_ID_BLOCK + 1)]
+    given = [await broker.producer_ids.allocate() for _ in range(PRODUCER_ID_BLOCK + 1)]
     produce(broker, "t", given[-1])
     produce(broker, "t", 1 << 62)
     await broker.close()
     for name in (NAME, "catalog-checkpoint"):
         shutil.copy(tmp_path / name, tmp_path / "data" / name)
     again = await open_broker(tmp_path / "data")
-    assert await again.allocate_producer_id() == NOW * 1000
+    assert await again.producer_ids.allocate() == NOW * 1000
     assert "producer ids go on at" in again.opening.findings[-1]
     await again.close()
 
@@ -319,7 +319,7 @@ async def test_a_flipped_byte_anywhere_in_the_catalog_changes_nothing(tmp_path: 
             continue
         assert topics(found) == before, at
         assert await found.catalog.group_settings() == groups, at
-        assert await found.allocate_producer_id() >= PRODUCER_ID_BLOCK, at
+        assert await found.producer_ids.allocate() >= PRODUCER_ID_BLOCK, at
         await found.close()
     assert all("schema is version" in reason for reason in refused)
     assert len(refused) < 3

@@ -189,7 +189,7 @@ async def check_facts(case: Case, broker: Broker) -> None:
     assert broker.cluster_id == facts.cluster_id, where
     assert [topic.name for topic in broker.topics()] == sorted(facts.topics), where
     assert await broker.catalog.group_settings() == facts.groups, where
-    assert await broker.allocate_producer_id() > facts.given, where
+    assert await broker.producer_ids.allocate() > facts.given, where
     for name, found in facts.topics.items():
         topic = broker.topic(name)
         assert str(topic.id) == found.id, where

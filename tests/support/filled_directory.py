@@ -93,7 +93,7 @@ async def values_at(partition: Partition, offset: int, max_bytes: int = 1) -> li
 
 async def fill(broker: Broker) -> Facts:
     """Topics of several segments, producers, deleted records and topics, settings of everything."""
-    given = await broker.allocate_producer_id()
+    given = await broker.producer_ids.allocate()
     await broker.create_topic("gone", 2, OWN)
     await broker.create_topic("events", 2, OWN)
     await broker.create_topic("keys", 1, COMPACTED)

@@ -31,7 +31,7 @@ async def handle(call: Call, request: Any) -> Values:
         return {"error_code": _INVALID_REQUEST, **none}
     try:
         call.access.cluster(IDEMPOTENT_WRITE)
-        producer_id = await call.broker.allocate_producer_id()
+        producer_id = await call.broker.producer_ids.allocate()
     except Exception as error:
         return {"error_code": code_of(error), **none}
     return {"producer_id": producer_id, "producer_epoch": 0}

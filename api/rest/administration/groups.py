@@ -34,8 +34,15 @@ from tidelog.consumer_groups.offsets import OffsetAndMetadata, ResetTarget, Topi
 
 def routes(context: RestContext) -> APIRouter:
     """The router."""
-    coordinator = context.coordinator
     router = APIRouter(prefix="/v1/groups", tags=["groups"])
+    _showing(context, router)
+    _offsets(context, router)
+    return router
+
+
+def _showing(context: RestContext, router: APIRouter) -> None:
+    """List, show, delete."""
+    coordinator = context.coordinator
 
     @router.get("", responses=errors())
     async def list_groups(
@@ -77,6 +84,11 @@ def routes(context: RestContext) -> APIRouter:
         context.access.group(group, DELETE)
         await coordinator.delete(group)
         return Response(status_code=204)
+
+
+def _offsets(context: RestContext, router: APIRouter) -> None:
+    """What groups have committed."""
+    coordinator = context.coordinator
 
     @router.get("/{group:name}/offsets", responses=errors(404))
     async def show_offsets(group: str) -> CommittedOffsets:
@@ -129,8 +141,6 @@ def routes(context: RestContext) -> APIRouter:
             dry_run=body.dry_run,
             changes=[ResetChange(**change._asdict()) for change in changes],
         )
-
-    return router
 
 
 def _target(body: ResetOffsets, now_ms: int) -> ResetTarget:

@@ -37,9 +37,16 @@ IdempotencyKey = Annotated[
 
 def routes(context: RestContext) -> APIRouter:
     """The router."""
-    hosted = context.coordinator.hosted
     router = APIRouter(prefix="/v1/groups/{group:name}/members", tags=["groups"])
     poll = Poll(context)
+    _entering(context, router)
+    _polling(context, router, poll)
+    _committing_and_leaving(context, router, poll)
+    return router
+
+
+def _entering(context: RestContext, router: APIRouter) -> None:
+    hosted = context.coordinator.hosted
 
     @router.post("", status_code=201, responses=errors(404, 409, 507))
     async def join_group(
@@ -78,6 +85,8 @@ def routes(context: RestContext) -> APIRouter:
             await hosted.leave(group, member)
             raise
 
+
+def _polling(context: RestContext, router: APIRouter, poll: Poll) -> None:
     @router.post(
         "/{member:name}/poll",
         response_class=Response,
@@ -103,6 +112,10 @@ def routes(context: RestContext) -> APIRouter:
         headers = {"Cache-Control": "no-store"}
         return Response(content, headers=headers, media_type="application/json")
 
+
+def _committing_and_leaving(context: RestContext, router: APIRouter, poll: Poll) -> None:
+    hosted = context.coordinator.hosted
+
     @router.post("/{member:name}/commit", responses=errors(404, 409, 507))
     async def commit_member(
         group: str, member: str, body: CommitCursor | CommitOffsets
@@ -123,8 +136,6 @@ def routes(context: RestContext) -> APIRouter:
         await hosted.leave(group, member)
         poll.forget(group, member)
         return Response(status_code=204)
-
-    return router
 
 
 def _joined(group: str, standing: Standing) -> JoinedMember:

@@ -46,8 +46,15 @@ _WARM_BYTES = 1024 * 1024
 
 def routes(context: RestContext) -> APIRouter:
     """The router."""
-    broker = context.broker
     router = APIRouter(tags=["operating"])
+    _cache_routes(context, router)
+    _broker_routes(context, router)
+    return router
+
+
+def _cache_routes(context: RestContext, router: APIRouter) -> None:
+    """Where things are, and the cache."""
+    broker = context.broker
 
     @router.get("/", responses=errors())
     async def index(request: Request) -> Index:
@@ -92,6 +99,11 @@ def routes(context: RestContext) -> APIRouter:
         context.access.cluster(ALTER)
         return Dropped(entries=broker.cache.drop_tag(tag))
 
+
+def _broker_routes(context: RestContext, router: APIRouter) -> None:
+    """Facts about the broker, its settings, producer ids."""
+    broker = context.broker
+
     @router.get("/v1/broker", responses=errors())
     async def show_broker() -> BrokerOut:
         """Version, uptime, addresses, limits."""
@@ -116,9 +128,7 @@ def routes(context: RestContext) -> APIRouter:
     async def new_producer() -> ProducerOut:
         """An id for a stream of retry-safe batches (`Producer-Id`, `-Epoch`, `-Sequence`)."""
         context.access.cluster(IDEMPOTENT_WRITE)
-        return ProducerOut(producer_id=await broker.allocate_producer_id(), producer_epoch=0)
-
-    return router
+        return ProducerOut(producer_id=await broker.producer_ids.allocate(), producer_epoch=0)
 
 
 def _settings(broker: Broker) -> BrokerSettingList:

@@ -35,8 +35,15 @@ from tidelog.broker.traffic import Traffic
 
 def routes(context: RestContext) -> APIRouter:
     """The router."""
-    broker = context.broker
     router = APIRouter(prefix="/v1/topics", tags=["topics"])
+    _making(context, router)
+    _changing(context, router)
+    return router
+
+
+def _making(context: RestContext, router: APIRouter) -> None:
+    """Make, list, show."""
+    broker = context.broker
 
     @router.post("", status_code=201, responses={200: {"model": TopicOut}, **errors(409, 507)})
     async def create_topic(body: CreateTopic, response: Response) -> TopicOut:
@@ -82,6 +89,11 @@ def routes(context: RestContext) -> APIRouter:
         """Partitions with offsets and sizes; settings with value, default and source."""
         return _describe(context.access.topic(topic, DESCRIBE))
 
+
+def _changing(context: RestContext, router: APIRouter) -> None:
+    """Change, delete, look up offsets."""
+    broker = context.broker
+
     @router.patch("/{topic:name}", responses=errors(404, 507))
     async def alter_topic(topic: str, body: AlterTopic) -> TopicOut:
         """Change settings (null resets one), raise the partition count."""
@@ -121,8 +133,6 @@ def routes(context: RestContext) -> APIRouter:
         for partition in context.access.topic(topic, DESCRIBE).partitions:
             partition.acknowledge_damage()
         return Response(status_code=204)
-
-    return router
 
 
 async def _alter(context: RestContext, name: str, body: AlterTopic) -> Topic:

@@ -25,7 +25,7 @@ _MARGIN_S = 60
 _log = logging.getLogger("tidelog.broker")
 
 
-class ServiceManager:
+class Supervisor:
     """Made in a running event loop, which never waits for who listens."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
