@@ -94,6 +94,25 @@ def test_text(topics: WrittenTopics, odd: str, flags: tuple[str, ...], shown: by
     assert topics.run("consume", odd, *flags).stdout == shown
 
 
+@pytest.mark.parametrize(
+    ("kept", "what"), [("time", "0"), ("partition", "1"), ("both", "01"), (None, "")]
+)
+def test_what_of_a_printed_record_is_kept(
+    topics: WrittenTopics, kept: str | None, what: str
+) -> None:
+    first, second = topics.new(partitions=2), topics.new(partitions=2)
+    topics.write(
+        first, [{"key": f"k{n}", "value": n, "partition": 1, "timestamp": n} for n in range(9)]
+    )
+    shown = topics.run("consume", first, "--format", "ndjson").stdout
+    flags = () if kept is None else ("--keep", kept)
+    topics.run("produce", second, "--format", "ndjson", *flags, stdin=shown)
+    places = topics.run("consume", second, "--format", "%T %p\n").stdout.decode().split("\n")[:-1]
+    times, partitions = zip(*(place.split() for place in places), strict=True)
+    assert (sorted(times) == [str(n) for n in range(9)]) == ("0" in what)
+    assert (set(partitions) == {"1"}) == ("1" in what)
+
+
 parts = st.none() | st.binary(max_size=8)
 
 

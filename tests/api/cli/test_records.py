@@ -69,7 +69,7 @@ class TestProduce:
         [
             (("--format", "xml"), "expected lines, ndjson, csv or raw"),
             (("--format", "ndjson", "--envelope", "yes"), "expected auto, always or never"),
-            (("--envelope", "never"), "--envelope goes with --format ndjson"),
+            (("--envelope", "never"), "--envelope and --keep go with --format ndjson"),
             (("--key-column", "a"), "go with --format csv"),
             (("--format", "csv", "--delimiter", "::"), "expected one character, or tab"),
             (("one", "--format", "raw"), "with values on the command line"),
