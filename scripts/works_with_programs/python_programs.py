@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 
-from installing import python_environment, python_version
+from installing import jars, python_environment, python_version
 from program import COUNT, SOURCES, Program, Site, finish
 from round_trips import CLIENT, PROCESSOR, client, processor
 
@@ -43,6 +44,17 @@ def _celery(site: Site) -> str:
     return python_version(python, "celery")
 
 
+def _spark(site: Site) -> str:
+    python = python_environment(site.cache, "pyspark", "pyspark")
+    version = python_version(python, "pyspark")
+    connector = f"org.apache.spark:spark-sql-kafka-0-10_2.13:{version}"
+    files = glob.glob(jars(site.cache, "spark", connector))
+    environment = {**os.environ, "JARS": ",".join(files)}
+    source = SOURCES / "pyspark_application.py"
+    processor(site, [str(python), str(source)], cwd=site.directory, env=environment)
+    return version
+
+
 PYTHON = (
     _client("confluent-kafka", "confluent_kafka_client.py"),
     _client("aiokafka", "aiokafka_client.py"),
@@ -52,9 +64,4 @@ PYTHON = (
     _processor("Quix Streams", "quixstreams", "quix_application.py"),
     Program("Celery (Python)", "a hundred tasks through a queue and its worker", _celery),
 )
-SPARK = Program(
-    "Apache Spark, structured streaming (PySpark)",
-    PROCESSOR,
-    _processor("", "pyspark", "pyspark_application.py").run,
-    ("java",),
-)
+SPARK = Program("Apache Spark, structured streaming (PySpark)", PROCESSOR, _spark, ("java", "mvn"))
