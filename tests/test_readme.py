@@ -27,7 +27,7 @@ from tests.support.fresh_environment import fresh_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-PAGES = [README, *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NEEDS = re.compile(r"# pip install (.+)\n")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

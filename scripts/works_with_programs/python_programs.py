@@ -9,6 +9,9 @@ from installing import jars, python_environment, python_version
 from program import COUNT, SOURCES, Program, Site, finish
 from round_trips import CLIENT, PROCESSOR, client, processor
 
+SPARK_VERSION = "4.2.0"
+"""Its connector comes from Maven, which has to have the same one."""
+
 
 def _client(distribution: str, source: str, *requirements: str) -> Program:
     def run(site: Site) -> str:
@@ -45,14 +48,13 @@ def _celery(site: Site) -> str:
 
 
 def _spark(site: Site) -> str:
-    python = python_environment(site.cache, "pyspark", "pyspark")
-    version = python_version(python, "pyspark")
-    connector = f"org.apache.spark:spark-sql-kafka-0-10_2.13:{version}"
+    python = python_environment(site.cache, "pyspark", f"pyspark=={SPARK_VERSION}")
+    connector = f"org.apache.spark:spark-sql-kafka-0-10_2.13:{SPARK_VERSION}"
     files = glob.glob(jars(site.cache, "spark", connector))
     environment = {**os.environ, "JARS": ",".join(files)}
     source = SOURCES / "pyspark_application.py"
     processor(site, [str(python), str(source)], cwd=site.directory, env=environment)
-    return version
+    return SPARK_VERSION
 
 
 PYTHON = (
