@@ -65,7 +65,7 @@ def examples(page: str, interpreter: Interpreter) -> Iterator[Example | ATest]:
         elif language == "python":
             needs = _NEEDS.match(text)
             assert needs is not None, f"what it needs is not told:\n{text}"
-            python = interpreter(needs[1])
+            python = interpreter(needs[1].replace(". ", "tidelog ", 1))
             if "def test_" in text:
                 yield ATest(python, "unittest" if "unittest" in text else "pytest", text)
                 continue

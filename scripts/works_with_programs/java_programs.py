@@ -8,7 +8,7 @@ from installing import jars
 from program import COUNT, SOURCES, Failed, Program, Site, finish
 from round_trips import PROCESSOR, processor
 
-KAFKA_VERSION, SPRING_VERSION = "4.3.1", "4.0.0"
+KAFKA_VERSION, SPRING_VERSION, FLINK_VERSION = "4.3.1", "4.0.0", "2.2.0"
 _APACHE = "org.apache.kafka"
 _NEEDS = ("java", "mvn")
 _JAVA = ("java", "-Xmx512m", "-cp")
@@ -97,5 +97,14 @@ JAVA = (
         "SpringKafka.java",
         SPRING_VERSION,
         f"org.springframework.kafka:spring-kafka:{SPRING_VERSION}",
+    ),
+    _java(
+        "Apache Flink (Java)",
+        "Flink.java",
+        FLINK_VERSION,
+        f"org.apache.flink:flink-streaming-java:{FLINK_VERSION}",
+        f"org.apache.flink:flink-clients:{FLINK_VERSION}",
+        f"org.apache.flink:flink-connector-base:{FLINK_VERSION}",
+        "org.apache.flink:flink-connector-kafka:5.0.0-2.2",
     ),
 )

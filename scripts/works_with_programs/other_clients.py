@@ -49,6 +49,9 @@ OTHERS = (
     _go("franz-go", "franz_go", "github.com/twmb/franz-go"),
     _go("sarama", "sarama", "github.com/IBM/sarama"),
     _go("kafka-go", "kafka_go", "github.com/segmentio/kafka-go"),
+    _go(
+        "confluent-kafka-go", "confluent_kafka_go", "github.com/confluentinc/confluent-kafka-go/v2"
+    ),
     _node("kafkajs", "kafkajs_client.js"),
     _node("@platformatic/kafka", "platformatic_client.js"),
 )
