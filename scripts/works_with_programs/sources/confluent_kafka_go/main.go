@@ -11,7 +11,9 @@ import (
 
 func main() {
 	bootstrap, topic, group := os.Args[1], os.Args[2], os.Args[3]
-	producer, err := kafka.NewProducer(&kafka.ConfigMap{"bootstrap.servers": bootstrap})
+	producer, err := kafka.NewProducer(&kafka.ConfigMap{
+		"bootstrap.servers": bootstrap, "go.delivery.reports": false,
+	})
 	check(err)
 	place := kafka.TopicPartition{Topic: &topic, Partition: kafka.PartitionAny}
 	for n := range 100 {
