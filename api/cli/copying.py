@@ -145,8 +145,8 @@ class Copying:
         if records:
             self._page = min(_PAGE, self._page * 2)
             self._written[partition] = end
-        if position.done or not records:
-            # The next page that is begun says it too.
+        if position.done or read.at_end or not records:
+            # Else the next page that is begun says it too.
             self._commit_written(partition)
 
     def _commit_written(self, partition: int) -> None:

@@ -154,8 +154,8 @@ import os, signal
 from tidelog.api.cli import interrupts
 interrupts.install()
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     os.read(0, 1)
 except KeyboardInterrupt:
     print("ended")
