@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidelog.api.cli import completion
+from tidelog.api.cli import completion, interrupts
 from tidelog.api.cli.client import Client, path_of
 from tidelog.api.cli.connection import choose_connection
 from tidelog.api.cli.consume import (
@@ -22,7 +22,6 @@ from tidelog.api.cli.consume import (
     record_filter,
 )
 from tidelog.api.cli.failures import CommandFailed, Refused, UsedWrongly
-from tidelog.api.cli.interrupts import Terminated
 from tidelog.api.cli.options import Server
 
 if TYPE_CHECKING:
@@ -138,9 +137,8 @@ def _run(copying: Copying) -> None:
         copying.run()
     except CommandFailed as error:
         raise CommandFailed(f"{error}; {_copied(copying)}") from error
-    except (KeyboardInterrupt, Terminated) as ended:
-        what = "interrupted" if isinstance(ended, KeyboardInterrupt) else "terminated"
-        print(f"tidelog: {what}; {_copied(copying)}", file=sys.stderr)
+    except interrupts.ENDED as ended:
+        print(f"tidelog: {interrupts.word_for(ended)}; {_copied(copying)}", file=sys.stderr)
         raise
     print(_copied(copying), file=sys.stderr)
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
+from tidelog.api.cli import interrupts
 from tidelog.api.cli.client import Client, named_values
 from tidelog.api.cli.encoded import Base64, encoded_parts
 from tidelog.api.cli.escapes import unescaped
 from tidelog.api.cli.failures import CommandFailed, UsedWrongly
-from tidelog.api.cli.interrupts import Terminated
 from tidelog.api.cli.options import Server, TopicName
 
 if TYPE_CHECKING:
@@ -252,9 +252,8 @@ def _send(sending: Sending, records: Iterator[InputRecord], noun: str) -> None:
         raise CommandFailed(f"{what}; {_written(sending.written, ' before it')}") from error
     except CommandFailed as error:
         raise CommandFailed(f"{error}; {_so_far(sending, noun)}") from error
-    except (KeyboardInterrupt, Terminated) as ended:
-        what = "interrupted" if isinstance(ended, KeyboardInterrupt) else "terminated"
-        print(f"tidelog: {what}; {_so_far(sending, noun)}", file=sys.stderr)
+    except interrupts.ENDED as ended:
+        print(f"tidelog: {interrupts.word_for(ended)}; {_so_far(sending, noun)}", file=sys.stderr)
         raise
 
 
