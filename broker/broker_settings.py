@@ -50,7 +50,11 @@ def _fixed(name: str, kind: str, default: str, text: str) -> Setting:
 
 
 _TOPICS = (
-    _bool("auto.create.topics.enable", True, "Create a topic when a client first asks for it."),
+    _bool(
+        "auto.create.topics.enable",
+        True,
+        "Create a topic that is first written to, or that a Kafka client asks for.",
+    ),
     _int("num.partitions", 1, "Partitions of a topic created without a count.", 1, PARTITIONS_MAX),
     _int("default.replication.factor", 1, "Replicas of a topic created without a count.", 1),
     _bool("delete.topic.enable", True, "Whether topics may be deleted."),

@@ -30,3 +30,12 @@ def check_topic_name(name: str, existing: Iterable[str] = ()) -> None:
     for other in existing:
         if other != name and other.replace(".", "_") == folded:
             raise InvalidTopicName(name, f"it collides with topic {other!r}")
+
+
+def is_topic_name(name: str) -> bool:
+    """Whether a topic may be called so, where none has a name that collides."""
+    try:
+        check_topic_name(name)
+    except InvalidTopicName:
+        return False
+    return True
