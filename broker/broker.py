@@ -36,7 +36,7 @@ from tidelog.broker.running_settings import RunningSettings
 from tidelog.broker.settling import check_producer_ids, settle_topics
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_events import tell_altered, tell_deleted, tell_grown, tell_made
-from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name, is_topic_name
+from tidelog.broker.topic_name import INTERNAL_TOPICS, check_topic_name
 from tidelog.broker.topic_row import TopicRow
 from tidelog.broker.topic_settings import TopicSettings
 from tidelog.broker.traffic import Traffic
@@ -230,21 +230,12 @@ class Broker:
             raise InternalTopic(topic.name)
         return topic
 
-    def topic_to_write(self, name: str) -> Topic | None:
-        """As ``topic_to_change``, but None for one that ``auto_create_topic`` will make."""
-        if name not in self._topics and self._may_auto_create(name) and is_topic_name(name):
-            return None
-        return self.topic_to_change(name)
-
-    def _may_auto_create(self, name: str) -> bool:
-        return self.settings["auto.create.topics.enable"] and name not in INTERNAL_TOPICS
-
     async def auto_create_topic(self, name: str) -> None:
         """Make a topic that is asked for, where ``auto.create.topics.enable`` allows.
 
         Raises InvalidTopicName, DiskFull.
         """
-        if not self._may_auto_create(name):
+        if name in INTERNAL_TOPICS or not self.settings["auto.create.topics.enable"]:
             return
         with contextlib.suppress(TopicExists):
             await self.create_topic(name)

@@ -32,8 +32,10 @@ def check_topic_name(name: str, existing: Iterable[str] = ()) -> None:
             raise InvalidTopicName(name, f"it collides with topic {other!r}")
 
 
-def is_topic_name(name: str) -> bool:
-    """Whether a topic may be called so, where none has a name that collides."""
+def may_be_made(name: str) -> bool:
+    """Whether clients may call a topic so, where none has a name that collides."""
+    if name in INTERNAL_TOPICS:
+        return False
     try:
         check_topic_name(name)
     except InvalidTopicName:

@@ -36,8 +36,10 @@ from tidelog.api.rest.produce_body import (
 )
 from tidelog.api.rest.rendering import error_body
 from tidelog.api.rest.reply_lines import ReplyLines
+from tidelog.broker.errors import UnknownTopic
 from tidelog.broker.partitioner import StickyPartitioner
 from tidelog.broker.topic import Topic
+from tidelog.broker.topic_name import may_be_made
 from tidelog.storage.record import EncodableRecord
 
 _QUERY = frozenset(("acks",))
@@ -57,7 +59,7 @@ class Produce:
 
     async def __call__(self, request: Request, send: Send, topic_name: str) -> None:
         """Raises ApiError, broker and storage errors before anything is sent."""
-        topic = self._broker.topic_to_write(topic_name)
+        topic = self._find(topic_name)
         kind = request.content_type
         if kind == NDJSON:
             options = _stream_options(request)
@@ -82,6 +84,15 @@ class Produce:
         places, duplicate = await self.append(topic, produced, options)
         end = b'],"duplicate":true}' if duplicate else b"]}"
         await reply(send, 200, b'{"records":[' + b",".join(places) + end)
+
+    def _find(self, name: str) -> Topic | None:
+        """None for one that ``_make`` will make. Raises UnknownTopic, InternalTopic."""
+        try:
+            return self._broker.topic_to_change(name)
+        except UnknownTopic:
+            if self._broker.settings["auto.create.topics.enable"] and may_be_made(name):
+                return None
+            raise
 
     async def _make(self, name: str) -> Topic:
         """A topic that is written to first; a request that cannot be read makes none."""
