@@ -90,6 +90,7 @@ class Broker:
             fsync=settings["flush.mode"] == "fsync",
             on_progress=self.store.save_soon,
             clock=self.clock,
+            news=self.store.news,
         )
         self.readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
         self.sealed = asyncio.Event()

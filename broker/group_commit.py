@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tidelog.broker.clock import Clock
+from tidelog.broker.disk_news import DiskNews
 from tidelog.broker.histogram import Histogram
 from tidelog.storage.errors import StorageError, TooManyOpenFiles, WritesStopped
 from tidelog.storage.files import refused
@@ -32,11 +33,17 @@ class GroupCommit:
     """Flushes logs on demand; ``on_progress`` is called after each sync that moved a log on."""
 
     def __init__(
-        self, *, fsync: bool, on_progress: Callable[[], None], clock: Clock | None = None
+        self,
+        *,
+        fsync: bool,
+        on_progress: Callable[[], None],
+        clock: Clock | None = None,
+        news: DiskNews | None = None,
     ) -> None:
         self._fsync = fsync
         self._now_ns = (clock or Clock()).monotonic_ns
         self._on_progress = on_progress
+        self._news = news or DiskNews(clock or Clock())
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="flush")
         self._logs: dict[Log, _Waiting] = {}
         self.syncs = 0
@@ -119,6 +126,7 @@ class GroupCommit:
             reason = f"flushing {log.place.directory} failed: {failure or error or 'cancelled'}"
             log.flush_failed(reason)
             failure = WritesStopped(reason)
+        self._news.tell(log, failure)
         for _, future in waiting.waiters:
             if not future.done():
                 future.set_exception(failure)

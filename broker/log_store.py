@@ -15,11 +15,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from tidelog.broker.clock import Clock
+from tidelog.broker.disk_news import DiskNews
 from tidelog.broker.topic_directories import put_right, write_topic
 from tidelog.broker.topic_row import TopicRow
 from tidelog.storage import file_names
 from tidelog.storage.data_directory import DataDirectory
-from tidelog.storage.errors import DirectoryUnreadable, DiskFailed
+from tidelog.storage.errors import DirectoryUnreadable, DiskFailed, WritesStopped
 from tidelog.storage.file_names import (
     is_set_aside,
     parse_partition_directory_name,
@@ -57,6 +58,7 @@ class LogStore:
         self.logs: dict[tuple[str, int], Log] = {}
         self._clock = clock
         self._opened = OpenSegments()
+        self.news = DiskNews(clock)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._saving: asyncio.TimerHandle | None = None
         self._removals: set[asyncio.Handle] = set()
@@ -228,7 +230,7 @@ class LogStore:
                 continue
             if log.writes_stopped is None:
                 log.flush_failed(f"{log.place.directory} is gone")
-                _log.error("%s-%d takes no more writes: %s", *key, log.writes_stopped)
+                self.news.tell(log, WritesStopped(log.writes_stopped or ""))
 
     def _recovery_points(self) -> dict[tuple[str, int], int]:
         return {key: log.flushed_offset for key, log in self.logs.items()}

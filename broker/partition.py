@@ -149,8 +149,9 @@ class Partition:
         self.appends += 1
         try:
             result = log.append(data, self._services.clock.now_ms())
-        except Exception:
+        except Exception as error:
             self.failed_appends += 1
+            self._services.store.news.tell(log, error)
             raise
         if result.duplicate:
             return result
