@@ -47,7 +47,12 @@ def copy(
         str | None, typer.Option(metavar="URL", help="The broker to write to; default the same.")
     ] = None,
     to_profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The same, of 'tidelog profile ls'.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The same, of 'tidelog profile ls'.",
+            autocompletion=completion.profiles,
+        ),
     ] = None,
     to_token: Annotated[
         str | None, typer.Option(metavar="TOKEN", help="For the broker to write to.")
