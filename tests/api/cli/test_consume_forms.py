@@ -160,11 +160,27 @@ def test_filters(topics: WrittenTopics, odd: str, flags: tuple[str, ...], offset
         assert ended.stdout.decode() == offsets
 
 
-def test_a_group_commits_no_record_that_it_did_not_print(topics: WrittenTopics, odd: str) -> None:
+def test_a_group_commits_no_record_that_it_did_not_look_at(topics: WrittenTopics, odd: str) -> None:
     flags = ("--format", "%o,", "--group", f"filtered-{odd}", "--match-value", "a")
     assert topics.run("consume", odd, *flags, "-n", "1").stdout == b"0,"
-    assert topics.run("consume", odd, *flags).stdout == b"2,"
-    assert topics.run("consume", odd, *flags).stdout == b""
+    assert topics.run("consume", odd, *flags, "-n", "1").stdout == b"2,"
+    rest = ("--format", "%o,", "--group", f"filtered-{odd}")
+    assert topics.run("consume", odd, *rest).stdout == b"3,4,"
+    assert topics.run("consume", odd, *rest).stdout == b""
+
+
+def test_a_group_of_many_partitions_that_prints_few(topics: WrittenTopics) -> None:
+    topic = topics.new(partitions=4)
+    topics.write(topic, [{"key": f"k{n}", "value": n, "partition": n % 4} for n in range(100)])
+    seen: list[str] = []
+    flags = ("--format", "%s\n", "--group", topic)
+    for _ in range(5):
+        shown = topics.run("consume", topic, *flags, "--match-key", "[05]$", "-n", "3").stdout
+        seen += shown.decode().split()
+    assert len(seen) == len(set(seen)) == 15
+    seen += topics.run("consume", topic, *flags).stdout.decode().split()
+    assert len(seen) == len(set(seen))
+    assert {n for n in range(100) if n % 5 == 0} <= {int(one) for one in seen}
 
 
 SPANS = [
