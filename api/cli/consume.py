@@ -87,25 +87,26 @@ Until = Annotated[
         help="Stop before it: an offset, -N, latest or a time as in --offset.",
     ),
 ]
+_Partition = Annotated[
+    int | None, typer.Option("--partition", "-p", metavar="N", help="Only this one; default all.")
+]
+_Group = Annotated[
+    str | None,
+    typer.Option(
+        *("--group", "-g"),
+        metavar="GROUP",
+        help="As a member of it; commits.",
+        autocompletion=completion.groups,
+    ),
+]
 
 
 def consume(
     topics: _Topics,
-    partition: Annotated[
-        int | None,
-        typer.Option("--partition", "-p", metavar="N", help="Only this one; default all."),
-    ] = None,
+    partition: _Partition = None,
     offset: FromOffset = "earliest",
     until: Until = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            *("--group", "-g"),
-            metavar="GROUP",
-            help="As a member of it; commits.",
-            autocompletion=completion.groups,
-        ),
-    ] = None,
+    group: _Group = None,
     follow: _Follow = 0,
     maximum: _Max = None,
     match_key: MatchKey = None,
