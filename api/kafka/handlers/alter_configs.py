@@ -11,7 +11,7 @@ from tidelog.api.kafka.peer import Call
 
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each resource."""
-    return await alter(call, request, _changes)
+    return await alter(call, request, _changes, replaces=True)
 
 
 def _changes(present: Present, resource: Any) -> Changes:
