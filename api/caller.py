@@ -116,6 +116,11 @@ class Access:
         if self._rules is not None and not self.may(operation, TOPIC, name):
             raise TopicNotAuthorized(name)
 
+    def check_create(self, name: str) -> None:
+        """May make any topic, or one of this name. Raises TopicNotAuthorized."""
+        if not self.may(CREATE, CLUSTER):
+            self.check_topic(name, CREATE)
+
     def topics(self, operation: Operation) -> list[Topic]:
         """Those for which the caller may, by name."""
         topics = self._broker.topics()

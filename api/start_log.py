@@ -45,13 +45,13 @@ class RecoveryLog:
     def _tell(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_AGAIN_S, self._tell)
         now = self._broker.opening.progress
-        if now.total:
-            told = [now.opened, now.total]
-            text = "%d of %d logs are open"
-            if now.total_bytes:
-                told += [now.read_bytes // _MIB, now.total_bytes // _MIB]
-                text += ", %d of %d MiB are checked after a stop that was not clean"
-            _log.info(text, *told)
+        if not now.total:
+            return
+        text = f"{now.opened} of {now.total} logs are open"
+        if now.total_bytes:
+            read_mib, total_mib = now.read_bytes / _MIB, now.total_bytes / _MIB
+            text += f", {read_mib:.1f} of {total_mib:.1f} MiB are checked"
+        _log.info("%s", text, extra=now._asdict())
 
 
 def tell_ready(broker: Broker, listeners: list[str], start_ms: int) -> None:

@@ -14,7 +14,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tidelog.broker.catalog.catalog import Catalog
-from tidelog.broker.catalog.settling import check_producer_ids, settle_topics
+from tidelog.broker.catalog.settling import (
+    check_producer_ids,
+    settle_topics,
+)
 from tidelog.broker.catalog.topic_row import TopicRow
 from tidelog.broker.environment import Environment
 from tidelog.broker.errors import (
@@ -34,7 +37,10 @@ from tidelog.broker.local.log_store import LogStore
 from tidelog.broker.local.opening import Opening
 from tidelog.broker.partition import Partition
 from tidelog.broker.producer_ids import ProducerIds
-from tidelog.broker.settings.broker_settings import PARTITIONS_MAX, BrokerSettings
+from tidelog.broker.settings.broker_settings import (
+    PARTITIONS_MAX,
+    BrokerSettings,
+)
 from tidelog.broker.settings.running_settings import RunningSettings
 from tidelog.broker.settings.topic_settings import TopicSettings
 from tidelog.broker.topic import Topic
@@ -92,6 +98,7 @@ class Broker:
             on_progress=self.store.save_soon,
             clock=self.clock,
             workers=environment.workers,
+            news=self.store.news,
         )
         self.readers = environment.workers("read", _READER_THREADS)
         self._stopping = environment.workers("stop", 1)

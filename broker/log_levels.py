@@ -27,6 +27,16 @@ class LogLevels(NamedTuple):
     default: str
     areas: dict[str, str]
 
+    def of(self, area: str) -> str:
+        """The level that counts."""
+        return self.areas.get(area, self.default)
+
+    @property
+    def text(self) -> str:
+        """As ``log.level`` says it."""
+        own = (f"{area}={level}" for area, level in sorted(self.areas.items()))
+        return ",".join([self.default, *own])
+
 
 def parse_log_levels(parts: Iterable[str]) -> LogLevels:
     """``parts`` are levels or ``area=level``. Raises InvalidSetting."""

@@ -26,11 +26,13 @@ def tell_grown(topic: Topic, before: int) -> None:
 
 def tell_altered(topic: Topic, changes: Mapping[str, str | None]) -> None:
     """None resets a setting."""
-    effective = {name: str(topic.settings[name]) for name, text in changes.items() if text is None}
     given = {name: text for name, text in changes.items() if text is not None}
-    parts = [_listed(given), f"reset {_listed(effective)}" if effective else ""]
-    told = ", ".join(part for part in parts if part) or "nothing"
-    _log.info("topic %s: %s", topic.name, told, extra={"topic": topic.name})
+    present = topic.settings.describe()
+    reset = {one.name: one.value for one in present if changes.get(one.name, "") is None}
+    parts = [_listed(given), f"reset {_listed(reset)}" if reset else ""]
+    told = ", ".join(part for part in parts if part)
+    if told:
+        _log.info("topic %s: %s", topic.name, told, extra={"topic": topic.name})
 
 
 def tell_deleted(topic: Topic) -> None:

@@ -30,3 +30,14 @@ def check_topic_name(name: str, existing: Iterable[str] = ()) -> None:
     for other in existing:
         if other != name and other.replace(".", "_") == folded:
             raise InvalidTopicName(name, f"it collides with topic {other!r}")
+
+
+def may_be_made(name: str) -> bool:
+    """Whether clients may call a topic so, where none has a name that collides."""
+    if name in INTERNAL_TOPICS:
+        return False
+    try:
+        check_topic_name(name)
+    except InvalidTopicName:
+        return False
+    return True

@@ -27,7 +27,7 @@ from tests.support.fresh_environment import fresh_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-PAGES = [README, *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NEEDS = re.compile(r"# pip install (.+)\n")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -65,7 +65,7 @@ def examples(page: str, interpreter: Interpreter) -> Iterator[Example | ATest]:
         elif language == "python":
             needs = _NEEDS.match(text)
             assert needs is not None, f"what it needs is not told:\n{text}"
-            python = interpreter(needs[1])
+            python = interpreter(needs[1].replace(". ", "tidelog ", 1))
             if "def test_" in text:
                 yield ATest(python, "unittest" if "unittest" in text else "pytest", text)
                 continue

@@ -6,7 +6,6 @@ import re
 from typing import NamedTuple
 
 from tidelog.api.cli.failures import UsedWrongly
-from tidelog.api.units import TIME_EXAMPLES, parse_time
 
 _NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
 _PLACES = ("earliest", "latest")
@@ -31,6 +30,8 @@ def beginning_of(text: str) -> str:
     """As the HTTP API takes it, which has the last word on what is none."""
     if text in _PLACES or _NUMBER.fullmatch(text) or text.startswith(_TIME):
         return text
+    from tidelog.api.units import parse_time
+
     try:
         parse_time(text, 0)
     except ValueError:
@@ -50,6 +51,8 @@ def end_of(text: str, span: Span, now_ms: int) -> End:
         return End(span.start if text == "earliest" else span.end)
     if _NUMBER.fullmatch(text):
         return End(int(text) if text[0] != "-" else max(span.start, span.end + int(text)))
+    from tidelog.api.units import TIME_EXAMPLES, parse_time
+
     try:
         return End(timestamp_ms=parse_time(text.removeprefix(_TIME), now_ms))
     except ValueError:

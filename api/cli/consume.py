@@ -25,6 +25,7 @@ _Format = Annotated[
     str | None,
     typer.Option(
         "--format",
+        metavar="FORMAT",
         show_default=False,
         help="text (key, tab, value and a line end; the default), ndjson (a JSON object a line, as "
         "produce takes it), raw (values with nothing between them), or a format string, which "
@@ -32,13 +33,16 @@ _Format = Annotated[
         "%K lengths); always the bytes that are stored.",
     ),
 ]
-_Max = Annotated[int | None, typer.Option("--max", "-n", min=1, help="Stop after so many.")]
+_Max = Annotated[
+    int | None, typer.Option("--max", "-n", metavar="N", min=1, help="Stop after so many.")
+]
 _Follow = Annotated[
     int,
     typer.Option(
         "--follow",
         "-f",
         count=True,
+        metavar="<bool>",
         show_default=False,
         help="Wait for more at the end. -f with what holds a % after it is --format.",
     ),
@@ -70,6 +74,7 @@ FromOffset = Annotated[
     str,
     typer.Option(
         *("--offset", "-o", "--from"),
+        metavar="OFFSET",
         help="earliest, latest, an offset, -N for the last N, or a time: 2013-07-04, "
         "2013-07-04T12:00Z, -1h, ts:MILLISECONDS.",
     ),
@@ -77,26 +82,31 @@ FromOffset = Annotated[
 Until = Annotated[
     str | None,
     typer.Option(
-        *("--until", "--to"), help="Stop before it: an offset, -N, latest or a time as in --offset."
+        *("--until", "--to"),
+        metavar="OFFSET",
+        help="Stop before it: an offset, -N, latest or a time as in --offset.",
+    ),
+]
+_Partition = Annotated[
+    int | None, typer.Option("--partition", "-p", metavar="N", help="Only this one; default all.")
+]
+_Group = Annotated[
+    str | None,
+    typer.Option(
+        *("--group", "-g"),
+        metavar="GROUP",
+        help="As a member of it; commits.",
+        autocompletion=completion.groups,
     ),
 ]
 
 
 def consume(
     topics: _Topics,
-    partition: Annotated[
-        int | None, typer.Option("--partition", "-p", help="Only this one; default all.")
-    ] = None,
+    partition: _Partition = None,
     offset: FromOffset = "earliest",
     until: Until = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            *("--group", "-g"),
-            help="As a member of it; commits.",
-            autocompletion=completion.groups,
-        ),
-    ] = None,
+    group: _Group = None,
     follow: _Follow = 0,
     maximum: _Max = None,
     match_key: MatchKey = None,
@@ -109,7 +119,10 @@ def consume(
     skip_corrupt: SkipCorrupt = False,
     server: Server = None,
 ) -> None:
-    """Print the records of topics."""
+    """Print the records of topics.
+
+    To their present end or, with --follow, beyond it; with --group, from where the group was.
+    """
     if group is not None and (
         partition is not None or until is not None or offset not in ("earliest", "latest")
     ):
@@ -135,10 +148,11 @@ def consume(
 def replay(
     topics: _Topics,
     since: Annotated[
-        str | None, typer.Option("--from", help="First time: 2013-07-04, -1h, milliseconds, …")
+        str | None,
+        typer.Option("--from", metavar="TIME", help="First time: 2013-07-04, -1h, milliseconds, …"),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", "--until", help="Time to stop before.")
+        str | None, typer.Option("--to", "--until", metavar="TIME", help="Time to stop before.")
     ] = None,
     speed: Annotated[
         str | None, typer.Option(help="1x is the pace of the records' times; default: at once.")
@@ -155,7 +169,10 @@ def replay(
     skip_corrupt: SkipCorrupt = False,
     server: Server = None,
 ) -> None:
-    """Print the records of all partitions in order of time."""
+    """Print the records of all partitions in order of time.
+
+    To the present end or, with --follow, beyond it.
+    """
     names, follow, output = _format_of(topics, follow, output)
     if len(names) > 1 and (follow or speed is not None):
         raise UsedWrongly("--follow and --speed go with one topic")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidelog.api.cli import completion
+from tidelog.api.cli import completion, interrupts
 from tidelog.api.cli.client import Client, path_of
 from tidelog.api.cli.connection import choose_connection
 from tidelog.api.cli.consume import (
@@ -22,7 +22,6 @@ from tidelog.api.cli.consume import (
     record_filter,
 )
 from tidelog.api.cli.failures import CommandFailed, Refused, UsedWrongly
-from tidelog.api.cli.interrupts import Terminated
 from tidelog.api.cli.options import Server
 
 if TYPE_CHECKING:
@@ -37,34 +36,50 @@ is kept as the offsets of a group at the source, which 'tidelog group' shows. A 
 not exist is made with the partitions and settings of the source."""
 
 
+_Source = Annotated[
+    str, typer.Argument(help="The topic to read.", autocompletion=completion.topics)
+]
+_Target = Annotated[
+    str, typer.Argument(help="The topic to write.", autocompletion=completion.topics)
+]
+_ToServer = Annotated[
+    str | None, typer.Option(metavar="URL", help="The broker to write to; default the same.")
+]
+_ToProfile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The same, of 'tidelog profile ls'.",
+        autocompletion=completion.profiles,
+    ),
+]
+_ToToken = Annotated[str | None, typer.Option(metavar="TOKEN", help="For the broker to write to.")]
+_Repartition = Annotated[
+    bool, typer.Option("--repartition", help="Choose partitions by key; default: the same.")
+]
+_Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written later.")]
+_Group = Annotated[
+    str | None,
+    typer.Option(
+        *("--group", "-g"),
+        metavar="GROUP",
+        help="Keeps how far it is; default: one of both topics.",
+        autocompletion=completion.groups,
+    ),
+]
+
+
 def copy(
-    source: Annotated[
-        str, typer.Argument(help="The topic to read.", autocompletion=completion.topics)
-    ],
-    target: Annotated[
-        str, typer.Argument(help="The topic to write.", autocompletion=completion.topics)
-    ],
-    to_server: Annotated[
-        str | None, typer.Option(metavar="URL", help="The broker to write to; default the same.")
-    ] = None,
-    to_profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The same, of 'tidelog profile ls'.")
-    ] = None,
-    to_token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="For the broker to write to.")
-    ] = None,
-    repartition: Annotated[
-        bool, typer.Option("--repartition", help="Choose partitions by key; default: the same.")
-    ] = False,
+    source: _Source,
+    target: _Target,
+    to_server: _ToServer = None,
+    to_profile: _ToProfile = None,
+    to_token: _ToToken = None,
+    repartition: _Repartition = False,
     offset: FromOffset = "earliest",
     until: Until = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is written later.")
-    ] = False,
-    group: Annotated[
-        str | None,
-        typer.Option("--group", "-g", help="Keeps how far it is; default: one of both topics."),
-    ] = None,
+    follow: _Follow = False,
+    group: _Group = None,
     match_key: MatchKey = None,
     match_value: MatchValue = None,
     match_header: MatchHeader = None,
@@ -138,9 +153,8 @@ def _run(copying: Copying) -> None:
         copying.run()
     except CommandFailed as error:
         raise CommandFailed(f"{error}; {_copied(copying)}") from error
-    except (KeyboardInterrupt, Terminated) as ended:
-        what = "interrupted" if isinstance(ended, KeyboardInterrupt) else "terminated"
-        print(f"tidelog: {what}; {_copied(copying)}", file=sys.stderr)
+    except interrupts.ENDED as ended:
+        print(f"tidelog: {interrupts.word_for(ended)}; {_copied(copying)}", file=sys.stderr)
         raise
     print(_copied(copying), file=sys.stderr)
 

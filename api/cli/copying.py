@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from tidelog.api.cli.bounds import End
 from tidelog.api.cli.client import Client, path_of
 from tidelog.api.cli.failures import CommandFailed, Refused
-from tidelog.api.cli.positions import PAGE, Limits, Position, in_turns, positions_of
+from tidelog.api.cli.positions import Limits, Position, in_turns, positions_of
 from tidelog.api.cli.progress import Progress
 from tidelog.api.cli.record_filter import RecordFilter
 from tidelog.api.cli.shown_records import Shown, number_of
 from tidelog.api.cli.unreadable import tell_left_out
 
-_PAGE_BYTES = 256 * 1024
+_PAGE, _PAGE_BYTES = 5000, 256 * 1024
 _MEMBERS = ("key", "key_base64", "value", "value_text", "value_base64", "headers", "timestamp")
 _INTENT = re.compile(r"copying to (\d{1,19})", re.ASCII)
 _GONE = 404
@@ -65,7 +65,7 @@ class Copying:
         self._group = group
         self._plan = plan
         self._progress = progress
-        self._page = PAGE
+        self._page = _PAGE
         self._written: dict[int, int] = {}
         """By partition the end of what is written and not committed."""
         self._on_corrupt = "skip" if plan.skip_corrupt else "fail"
@@ -143,10 +143,10 @@ class Copying:
             position.offset, position.done = before, False
             return
         if records:
-            self._page = min(PAGE, self._page * 2)
+            self._page = min(_PAGE, self._page * 2)
             self._written[partition] = end
-        if position.done or not records:
-            # The next page that is begun says it too.
+        if position.done or read.at_end or not records:
+            # Else the next page that is begun says it too.
             self._commit_written(partition)
 
     def _commit_written(self, partition: int) -> None:

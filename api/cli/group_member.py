@@ -6,12 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
+from typing import Any
 
 import msgspec
 
 from tidelog.api.cli import interrupts
 from tidelog.api.cli.client import Client, CommandFailed, NoAnswer, path_of
-from tidelog.api.cli.shown_records import Shown
+from tidelog.api.cli.shown_records import Shown, number_of, string_of
 from tidelog.api.cli.unreadable import Unreadable, tell_left_out
 
 
@@ -46,6 +47,7 @@ class GroupMember:
         self._on_corrupt = on_corrupt
         self._may_be_in = False
         self._path = self._cursor = ""
+        self._done: Sequence[Shown] | None = None
 
     def __enter__(self) -> GroupMember:
         return self
@@ -58,7 +60,7 @@ class GroupMember:
     ) -> None:
         if error is None:
             try:
-                self._client.call("POST", f"{self._path}/commit", body={"cursor": self._cursor})
+                self._client.call("POST", f"{self._path}/commit", body=self._last_commit())
             except BaseException:
                 self._leave_in_haste()
                 raise
@@ -83,6 +85,24 @@ class GroupMember:
             self._cursor = polled.cursor
             tell_left_out(polled.skipped)
             yield polled.records
+
+    def only(self, records: Sequence[Shown]) -> None:
+        """Of the records of the last poll these are done with, and no others are committed."""
+        self._done = records
+
+    def _last_commit(self) -> dict[str, Any]:
+        if self._done is None:
+            return {"cursor": self._cursor}
+        ends = {
+            (string_of(one, "topic"), number_of(one, "partition")): number_of(one, "offset") + 1
+            for one in self._done
+        }
+        return {
+            "offsets": [
+                {"topic": topic, "partition": partition, "offset": end}
+                for (topic, partition), end in ends.items()
+            ]
+        }
 
     def _join(self) -> None:
         """Safe to repeat: the key is that of the one member that this is."""

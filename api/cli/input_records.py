@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -111,9 +111,12 @@ def whole_input(source: io.BufferedIOBase, common: Common) -> Iterator[InputReco
 
 
 def json_records(
-    lines: Iterable[Line], envelope: Envelope, common: Common
+    lines: Iterable[Line], envelope: Envelope, common: Common, kept: Sequence[str] = ()
 ) -> Iterator[InputRecord]:
-    """Each line that is not empty is a record or a value, as ``envelope`` says. Raises BadLine."""
+    """Each line that is not empty is a record or a value, as ``envelope`` says.
+
+    ``kept``: what of where and when a record was read is written too. Raises BadLine.
+    """
     more = common.members()
     for line in lines:
         text_of(line)
@@ -123,7 +126,7 @@ def json_records(
         if envelope is Envelope.AUTO:
             envelope = Envelope.ALWAYS if _is_record(text) else Envelope.NEVER
         if envelope is Envelope.ALWAYS:
-            yield InputRecord(line.number, _record(line.number, text, common))
+            yield InputRecord(line.number, _record(line.number, text, common, kept))
         else:
             yield InputRecord(line.number, [_value(line.number, text), *more])
 
@@ -150,8 +153,8 @@ def _has_value(record: _Record) -> bool:
     return any(getattr(record, name) is not _ABSENT for name in _VALUES)
 
 
-def _record(number: int, text: bytes, common: Common) -> list[bytes]:
-    """The members to write; where and when a record was read is not. Raises BadLine."""
+def _record(number: int, text: bytes, common: Common, kept: Sequence[str]) -> list[bytes]:
+    """The members to write. Raises BadLine."""
     try:
         record = _decode(text)
     except msgspec.ValidationError as error:
@@ -160,7 +163,7 @@ def _record(number: int, text: bytes, common: Common) -> list[bytes]:
         raise BadLine(number, _why_not_json(text, error)) from error
     if not _has_value(record):
         raise BadLine(number, 'is a record without a value; that of a tombstone is "value":null')
-    places = () if isinstance(record, _ReadRecord) else _PLACES
+    places = kept if isinstance(record, _ReadRecord) else _PLACES
     names = (*_KEYS, *_VALUES, "headers", *places)
     given = [(name, raw) for name in names if (raw := getattr(record, name)) is not _ABSENT]
     members = [b'"%b":%b' % (name.encode(), raw) for name, raw in given]

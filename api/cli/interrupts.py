@@ -32,6 +32,15 @@ class Terminated(BaseException):
         self.number = number
 
 
+ENDED = (KeyboardInterrupt, Terminated)
+"""What a signal raises."""
+
+
+def word_for(ended: BaseException) -> str:
+    """What happened to the command."""
+    return "terminated" if isinstance(ended, Terminated) else "interrupted"
+
+
 class _Signals:
     def __init__(self) -> None:
         self.came: int | None = None

@@ -24,6 +24,7 @@ _WAIT_OF_MANY_MS = 500
 class _Page(msgspec.Struct):
     records: list[Shown]
     next_offset: int
+    high_watermark: int
     skipped: list[Unreadable] = []
 
 
@@ -47,6 +48,8 @@ class Read(NamedTuple):
     skipped: list[Unreadable]
     next_offset: int
     """Where it ended."""
+    at_end: bool
+    """Whether there was no more then."""
 
 
 class Position:
@@ -98,7 +101,7 @@ class Position:
             "partition": Raw(b"%d" % self.partition),
         }
         shown = [{**place, **record} for record in records[:beyond]]
-        return Read(shown, page.skipped, after)
+        return Read(shown, page.skipped, after, after >= page.high_watermark)
 
     def _is_beyond(self, record: Shown) -> bool:
         offset, timestamp_ms = self._end

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
+from tidelog.api.cli import interrupts
 from tidelog.api.cli.client import Client, named_values
 from tidelog.api.cli.encoded import Base64, encoded_parts
 from tidelog.api.cli.escapes import unescaped
 from tidelog.api.cli.failures import CommandFailed, UsedWrongly
-from tidelog.api.cli.interrupts import Terminated
 from tidelog.api.cli.options import Server, TopicName
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ("lines", "ndjson", "csv", "raw")
 _ENVELOPES = ("auto", "always", "never")
+_KEPT = {"time": ("timestamp",), "partition": ("partition",), "both": ("partition", "timestamp")}
 _ACKS = ("all", "-1", "1", "0")
 
 HELP = """Write records to a topic, byte for byte.
@@ -39,7 +40,8 @@ is a record. never: every line is a value. auto: the first line decides for all;
 records if it is an object with a value and no fields but those of a record.
 
 Of records that consume has printed, key, value and headers are written; offset, partition and \
-time are those of where they were read."""
+time are those of where they were read. --keep writes the last two as well: a topic that was \
+printed to a file is what it was."""
 
 
 class _Input(NamedTuple):
@@ -50,6 +52,7 @@ class _Input(NamedTuple):
     format: str
     tombstone: bool
     envelope: str
+    keep: str | None
     delimiter: str | None
     key_column: str | None
     timestamp_column: str | None
@@ -65,7 +68,9 @@ _Tombstone = Annotated[
 ]
 _Partition = Annotated[
     int | None,
-    typer.Option("--partition", "-p", min=0, help="Default: by key, or in turns without one."),
+    typer.Option(
+        "--partition", "-p", metavar="N", min=0, help="Default: by key, or in turns without one."
+    ),
 ]
 _Format = Annotated[
     str,
@@ -93,6 +98,12 @@ _Null = Annotated[
 ]
 _EmptyIsNull = Annotated[bool, typer.Option("-Z", help="As --null ''.")]
 _EnvelopeName = Annotated[str, typer.Option("--envelope", help="NDJSON: auto, always or never.")]
+_Keep = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT", help="NDJSON of consume: time, partition or both are written too."
+    ),
+]
 _Delimiter = Annotated[
     str | None, typer.Option(help="CSV: what is between fields; default a comma.")
 ]
@@ -119,6 +130,7 @@ def produce(
     empty_is_null: _EmptyIsNull = False,
     base64: Base64 = None,
     envelope: _EnvelopeName = "auto",
+    keep: _Keep = None,
     delimiter: _Delimiter = None,
     key_column: _KeyColumn = None,
     timestamp_column: _TimestampColumn = None,
@@ -128,7 +140,8 @@ def produce(
     """See ``HELP``."""
     given = _Input(
         *(values or [], file, input_format, tombstone),
-        *(envelope, delimiter, key_column, timestamp_column),
+        *(envelope, keep),
+        *(delimiter, key_column, timestamp_column),
         *(key_delimiter, "" if empty_is_null and null is None else null, base64),
     )
     _check(given, key, acks)
@@ -153,6 +166,7 @@ def _check(given: _Input, key: str | None, acks: str) -> None:
         ("--format", given.format, _FORMATS),
         ("--envelope", given.envelope, _ENVELOPES),
         ("--acks", acks, _ACKS),
+        ("--keep", given.keep or "both", (*_KEPT,)),
     ):
         if value not in known:
             expected = f"{', '.join(known[:-1])} or {known[-1]}"
@@ -164,8 +178,8 @@ def _check(given: _Input, key: str | None, acks: str) -> None:
     of_csv = (given.delimiter, given.key_column, given.timestamp_column)
     if given.format != "csv" and any(one is not None for one in of_csv):
         raise UsedWrongly("--delimiter, --key-column and --timestamp-column go with --format csv")
-    if given.format != "ndjson" and given.envelope != "auto":
-        raise UsedWrongly("--envelope goes with --format ndjson")
+    if given.format != "ndjson" and (given.envelope != "auto" or given.keep is not None):
+        raise UsedWrongly("--envelope and --keep go with --format ndjson")
     of_lines = (given.key_delimiter, given.null, given.base64)
     if given.format != "lines" and any(one is not None for one in of_lines):
         raise UsedWrongly("--key-delimiter, --null, -Z and --base64 go with --format lines")
@@ -202,7 +216,8 @@ def _records(
         return csv_records(lines, columns, common)
     if given.format == "ndjson":
         envelope = input_records.Envelope(given.envelope)
-        return input_records.json_records(lines, envelope, common)
+        kept = _KEPT[given.keep] if given.keep is not None else ()
+        return input_records.json_records(lines, envelope, common, kept)
     from tidelog.api.cli.input_text import line_records
 
     return line_records(lines, _line_form(given), common)
@@ -237,9 +252,8 @@ def _send(sending: Sending, records: Iterator[InputRecord], noun: str) -> None:
         raise CommandFailed(f"{what}; {_written(sending.written, ' before it')}") from error
     except CommandFailed as error:
         raise CommandFailed(f"{error}; {_so_far(sending, noun)}") from error
-    except (KeyboardInterrupt, Terminated) as ended:
-        what = "interrupted" if isinstance(ended, KeyboardInterrupt) else "terminated"
-        print(f"tidelog: {what}; {_so_far(sending, noun)}", file=sys.stderr)
+    except interrupts.ENDED as ended:
+        print(f"tidelog: {interrupts.word_for(ended)}; {_so_far(sending, noun)}", file=sys.stderr)
         raise
 
 

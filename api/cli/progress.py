@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -18,10 +19,13 @@ class Progress:
     work has gone on for a while, after a ``pause``, while the input itself is a terminal.
     """
 
-    def __init__(self, *, typed: bool = False) -> None:
+    def __init__(
+        self, *, typed: bool = False, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock_s = clock_s
         self._wanted = sys.stderr.isatty() and not typed
-        self._records = 0
-        self._began_s = self._busy_since_s = time.monotonic()
+        self._records = self._before = 0
+        self._busy_since_s: float | None = None
         self._bar: Any = None
 
     def __enter__(self) -> Progress:
@@ -32,13 +36,16 @@ class Progress:
         self._records += records
         if not self._wanted:
             return
-        now_s = time.monotonic()
-        if self._bar is None and now_s - self._busy_since_s > _PATIENCE_S:
+        now_s = self._clock_s()
+        if self._busy_since_s is None:
+            self._busy_since_s, self._before = now_s, self._records
+        busy_s = now_s - self._busy_since_s
+        if self._bar is None and busy_s > _PATIENCE_S:
             self._bar = _new_bar()
             self._bar.start()
             self._bar.add_task("", total=None, rate="")
         if self._bar is not None:
-            rate = self._records / (now_s - self._began_s)
+            rate = (self._records - self._before) / busy_s
             self._bar.update(self._bar.tasks[0].id, completed=self._records, rate=f"{rate:,.0f}/s")
 
     def pause(self) -> None:
@@ -46,7 +53,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        self._busy_since_s = time.monotonic()
+        self._busy_since_s = None
 
     def __exit__(
         self,

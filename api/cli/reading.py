@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,8 +70,7 @@ class Reading:
             )
         ]
         for position, wait_ms in in_turns(positions, follow=follow):
-            most = self._most() if self._filter.takes_all else PAGE
-            limits = Limits(most, wait_ms=wait_ms, on_corrupt=self._on_corrupt)
+            limits = Limits(self._most(), wait_ms=wait_ms, on_corrupt=self._on_corrupt)
             read = position.read(self._client, limits)
             tell_left_out(read.skipped)
             self._show(read.records)
@@ -84,11 +83,13 @@ class Reading:
         with GroupMember(self._client, group, self._topics, *how) as member:
             wait_ms = WAIT_MS if self._follow else _SETTLE_MS
             for records in member.records(self._most, wait_ms, follow=self._follow):
-                self._show(records)
+                looked_at = self._show(records)
+                if looked_at < len(records):
+                    member.only(records[:looked_at])
 
     def _most(self) -> int:
-        """No more is taken than may be printed: what is taken is committed."""
-        return min(self._left, PAGE)
+        """Records of the next page; nobody knows how many of them are wanted where some are not."""
+        return min(self._left, PAGE) if self._filter.takes_all or not self._left else PAGE
 
     def by_time(self, query: dict[str, Any]) -> None:
         """All partitions merged; ``query`` bounds them in time and says how fast."""
@@ -111,10 +112,14 @@ class Reading:
             if record is not None:
                 yield {**place, **record}
 
-    def _show(self, records: Iterable[Shown], *, at_once: bool = True) -> None:
+    def _show(self, records: list[Shown], *, at_once: bool = True) -> int:
+        """Print those that are wanted; how many it took until there were enough."""
         wanted = self._filter.wanted(records)[: self._left]
         self._printer.show(wanted, at_once=at_once)
         self._left -= len(wanted)
+        if self._left or not wanted:
+            return len(records)
+        return next(number for number, one in enumerate(records, 1) if one is wanted[-1])
 
     def _record(self, line: bytes) -> Shown | None:
         """None where a line tells what was left out.

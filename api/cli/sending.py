@@ -7,7 +7,7 @@ that all before the record which is to blame is written, and its line can be nam
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -47,7 +47,16 @@ class _Batch(NamedTuple):
 class Sending:
     """One command's records on their way to a topic."""
 
-    def __init__(self, client: Client, topic: str, acks: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        client: Client,
+        topic: str,
+        acks: str,
+        progress: Progress,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock_s = clock_s
         self._client = client
         self._path = path_of("topics", topic, "records")
         self._query = {"acks": acks}
@@ -77,7 +86,7 @@ class Sending:
         self._progress.pause()
 
     def _add(self, record: InputRecord) -> None:
-        now_s = time.monotonic()
+        now_s = self._clock_s()
         if not self._batch.lines:
             self._begun_s = now_s
         body = b"{" + b",".join(record.members) + b"}"

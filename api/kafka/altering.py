@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tidelog.api.caller import ALTER_CONFIGS
+from tidelog.api.kafka.broker_loggers import NotForLoggers, changed_levels
 from tidelog.api.kafka.config_fields import (
     BROKER_RESOURCE,
     GROUP_RESOURCE,
+    LOGGER_RESOURCE,
     SET_FOR_ALL,
     TOPIC_RESOURCE,
     misused_resources,
@@ -52,14 +54,17 @@ class Present(NamedTuple):
 ChangesOf = Callable[[Present, Any], Changes]
 
 
-async def alter(call: Call, request: Any, changes_of: ChangesOf) -> Values:
+async def alter(
+    call: Call, request: Any, changes_of: ChangesOf, *, replaces: bool = False
+) -> Values:
     """One answer for each resource; all changes of a resource or none.
 
-    ``changes_of`` finds what a resource of the request asks for, given the present settings.
+    ``changes_of`` finds what a resource of the request asks for, given the present settings;
+    with ``replaces`` that is to be all there is.
     """
     answers = []
     message: str | None
-    misused = misused_resources(request.resources)
+    misused = misused_resources(request.resources, replaces=replaces)
     for resource in request.resources:
         reason = misused.get((resource.resource_type, resource.resource_name))
         if (forbidden := _forbidden(call, resource)) is not None:
@@ -97,6 +102,8 @@ async def _alter(
 ) -> tuple[int, str | None]:
     name = resource.resource_name
     try:
+        if resource.resource_type == LOGGER_RESOURCE:
+            return await _alter_loggers(call, resource, validate_only)
         if resource.resource_type == BROKER_RESOURCE:
             return await _alter_broker(call, resource, changes_of, validate_only)
         if resource.resource_type == GROUP_RESOURCE:
@@ -129,4 +136,17 @@ async def _alter_broker(
         await broker.running_settings.alter(changes, for_all=not name, validate_only=validate_only)
     except InvalidSetting as error:
         return _INVALID_REQUEST, str(error)
+    return 0, None
+
+
+async def _alter_loggers(call: Call, resource: Any, validate_only: bool) -> tuple[int, str | None]:
+    broker, name = call.broker, resource.resource_name
+    if name != str(broker.node_id):
+        return _INVALID_REQUEST, f"this is broker {broker.node_id}, not {name!r}"
+    try:
+        levels = changed_levels(broker.settings.log_levels, resource.configs)
+    except NotForLoggers as error:
+        return _INVALID_REQUEST, str(error)
+    changes = {"log.level": levels.text}
+    await broker.running_settings.alter(changes, validate_only=validate_only)
     return 0, None

@@ -11,10 +11,11 @@ from tidelog.broker.settings.changing_settings import CHANGEABLE, Place
 from tidelog.broker.settings.layered_settings import SettingValue
 from tidelog.broker.settings.setting import Setting
 
-TOPIC_RESOURCE, BROKER_RESOURCE, GROUP_RESOURCE = 2, 4, 32
+TOPIC_RESOURCE, BROKER_RESOURCE, LOGGER_RESOURCE, GROUP_RESOURCE = 2, 4, 8, 32
 DELETE_OPERATION = 1
 _NAMED = (TOPIC_RESOURCE, GROUP_RESOURCE)
-_ALTERED = (*_NAMED, BROKER_RESOURCE)
+_REPLACED = (*_NAMED, BROKER_RESOURCE)
+_ALTERED = (*_REPLACED, LOGGER_RESOURCE)
 TOPIC, DYNAMIC_BROKER, _ALL_BROKERS, STATIC_BROKER, DEFAULT, GROUP = 1, 2, 3, 4, 5, 8
 SET_FOR_ALL = (("min.insync.replicas", "1"),)
 """With eligible leader replicas Apache Kafka has these set for the whole cluster."""
@@ -104,8 +105,12 @@ def _broker_config(one: BrokerSettingValue, in_use: str | None) -> dict[str, Any
     return _with_cluster({**fields, "synonyms": synonyms})
 
 
-def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
-    """Resources that a request to alter settings speaks of wrongly, each with what is wrong."""
+def misused_resources(resources: Any, *, replaces: bool) -> dict[tuple[int, str], str]:
+    """Resources that a request to alter settings speaks of wrongly, each with what is wrong.
+
+    ``replaces``: what the request leaves out is reset.
+    """
+    altered = _REPLACED if replaces else _ALTERED
     counts = Counter((one.resource_type, one.resource_name) for one in resources)
     found = {}
     for one in resources:
@@ -113,7 +118,7 @@ def misused_resources(resources: Any) -> dict[tuple[int, str], str]:
         reason = None
         if counts[key] > 1:
             reason = "the resource stands twice in the request"
-        elif one.resource_type not in _ALTERED:
+        elif one.resource_type not in altered:
             reason = f"nothing can be changed of resources of type {one.resource_type}"
         elif one.resource_type in _NAMED and not one.resource_name:
             reason = "a topic or group has a name"

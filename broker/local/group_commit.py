@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 
 from tidelog.broker.clock import Clock
 from tidelog.broker.histogram import Histogram
+from tidelog.broker.local.disk_news import DiskNews
 from tidelog.storage.errors import StorageError, TooManyOpenFiles, WritesStopped
 from tidelog.storage.files import refused
 from tidelog.storage.local.flush import Flush
@@ -38,11 +39,13 @@ class GroupCommit:
         on_progress: Callable[[], None],
         workers: Callable[[str, int], Executor],
         clock: Clock | None = None,
+        news: DiskNews | None = None,
     ) -> None:
         self._fsync = fsync
         self._now_ns = (clock or Clock()).monotonic_ns
         self._on_progress = on_progress
         self._pool = workers("flush", _THREADS)
+        self._news = news or DiskNews(clock or Clock())
         self._logs: dict[Log, _Waiting] = {}
         self.syncs = 0
         """How many syncs have been run, each for any number of waiters."""
@@ -124,6 +127,7 @@ class GroupCommit:
             reason = f"flushing {log.place.directory} failed: {failure or error or 'cancelled'}"
             log.flush_failed(reason)
             failure = WritesStopped(reason)
+        self._news.tell(log, failure)
         for _, future in waiting.waiters:
             if not future.done():
                 future.set_exception(failure)

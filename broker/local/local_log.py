@@ -87,7 +87,11 @@ class LocalLog:
     def append_now(self, data: WritableBuffer, now_ms: int) -> AppendResult:
         log = self.log
         segments = len(log.segments)
-        result = log.append(data, now_ms)
+        try:
+            result = log.append(data, now_ms)
+        except Exception as error:
+            self._engine.store.news.tell(log, error)
+            raise
         if len(log.segments) != segments:
             self._rolled()
         return result

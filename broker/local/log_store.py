@@ -15,8 +15,9 @@ from typing import NamedTuple, TypeVar
 
 from tidelog.broker.catalog.topic_row import TopicRow
 from tidelog.broker.environment import Environment
+from tidelog.broker.local.disk_news import DiskNews
 from tidelog.broker.local.topic_directories import put_right, write_topic
-from tidelog.storage.errors import DirectoryUnreadable, DiskFailed
+from tidelog.storage.errors import DirectoryUnreadable, DiskFailed, WritesStopped
 from tidelog.storage.files import join, reason_of, refused
 from tidelog.storage.local import file_names
 from tidelog.storage.local.data_directory import DataDirectory
@@ -58,6 +59,7 @@ class LogStore:
         self._opened = OpenSegments()
         self._thread = environment.workers("disk", 1)
         self._looking = environment.workers("look", 1)
+        self.news = DiskNews(environment.clock)
         self._saving: asyncio.TimerHandle | None = None
         self._removals: set[asyncio.Handle] = set()
         self.failure: BaseException | None = None
@@ -229,7 +231,7 @@ class LogStore:
                 continue
             if log.writes_stopped is None:
                 log.flush_failed(f"{log.place.directory} is gone")
-                _log.error("%s-%d takes no more writes: %s", *key, log.writes_stopped)
+                self.news.tell(log, WritesStopped(log.writes_stopped or ""))
 
     def _recovery_points(self) -> dict[tuple[str, int], int]:
         return {key: log.flushed_offset for key, log in self.logs.items()}

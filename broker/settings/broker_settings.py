@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 from tidelog.broker.errors import InvalidSetting
 from tidelog.broker.log_levels import AREAS, parse_log_levels
-from tidelog.broker.settings.changing_settings import CHANGEABLE, RELATED, UNCHANGED, Changed, Place
+from tidelog.broker.settings.changing_settings import (
+    CHANGEABLE,
+    RELATED,
+    UNCHANGED,
+    Changed,
+    Place,
+)
 from tidelog.broker.settings.setting import Setting, Value, find, table
 
 _INT_MAX = 2**31 - 1
@@ -50,7 +56,11 @@ def _fixed(name: str, kind: str, default: str, text: str) -> Setting:
 
 
 _TOPICS = (
-    _bool("auto.create.topics.enable", True, "Create a topic when a client first asks for it."),
+    _bool(
+        "auto.create.topics.enable",
+        True,
+        "Create a topic that is first written to, or that a Kafka client asks for.",
+    ),
     _int("num.partitions", 1, "Partitions of a topic created without a count.", 1, PARTITIONS_MAX),
     _int("default.replication.factor", 1, "Replicas of a topic created without a count.", 1),
     _bool("delete.topic.enable", True, "Whether topics may be deleted."),

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from program import COUNT, Failed, Program, Site, finish
 
@@ -97,16 +98,17 @@ def _page_twice(site: Site, front: str) -> list[str]:
 def _varnish(site: Site) -> str:
     port = _free_port()
     backend = urllib.parse.urlsplit(site.http)
-    recipe = site.directory / "default.vcl"
-    recipe.write_text(
-        f'vcl 4.1;\nbackend default {{ .host = "{backend.hostname}"; .port = "{backend.port}"; }}\n'
-        'sub vcl_deliver { set resp.http.X-Cache = "MISS";\n'
-        ' if (obj.hits > 0) { set resp.http.X-Cache = "HIT"; } }\n'
-    )
     program = shutil.which("varnishd", path=_PATH) or "varnishd"
     with tempfile.TemporaryDirectory(prefix="varnish-") as name:
-        # Its child runs as a user of its own.
+        # It reads and runs as users of its own.
         os.chmod(name, 0o755)
+        recipe = Path(name, "default.vcl")
+        recipe.write_text(
+            f'vcl 4.1;\nbackend default {{ .host = "{backend.hostname}"; '
+            f'.port = "{backend.port}"; }}\n'
+            'sub vcl_deliver { set resp.http.X-Cache = "MISS";\n'
+            ' if (obj.hits > 0) { set resp.http.X-Cache = "HIT"; } }\n'
+        )
         listen = ["-F", "-a", f"127.0.0.1:{port}", "-f", str(recipe), "-n", f"{name}/instance"]
         with _running([program, *listen, "-s", "malloc,16m"], port):
             told = _page_twice(site, f"http://127.0.0.1:{port}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from program import SOURCES, finish
+
+BUILD_S = 1200
 
 
 def python_environment(cache: Path, name: str, *requirements: str) -> Path:
@@ -61,6 +64,20 @@ def go_program(cache: Path, source: str, module: str) -> tuple[Path, str]:
     directory = _made(cache / f"go-{source}", (module, text), make)
     listed = finish(["go", "list", "-m", "-f", "{{.Version}}", module], cwd=directory)
     return directory / "program", listed.strip().removeprefix("v")
+
+
+def rust_program(cache: Path, source: str, crate: str) -> tuple[Path, str]:
+    """A program built with the newest version of a crate, and that version."""
+
+    def make(directory: Path) -> None:
+        shutil.copytree(SOURCES / source, directory)
+        finish(["cargo", "build", "--quiet"], patience_s=BUILD_S, cwd=directory)
+
+    text = (SOURCES / source / "src" / "main.rs").read_text()
+    directory = _made(cache / f"rust-{source}", (crate, text), make)
+    told = finish(["cargo", "tree", "--depth", "1", "--prefix", "none"], cwd=directory)
+    (version,) = re.findall(rf"^{crate} v(\S+)", told, re.MULTILINE)
+    return directory / "target" / "debug" / "works-with", version
 
 
 def jars(cache: Path, name: str, *artifacts: str) -> str:

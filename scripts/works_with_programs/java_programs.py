@@ -8,9 +8,9 @@ from installing import jars
 from program import COUNT, SOURCES, Failed, Program, Site, finish
 from round_trips import PROCESSOR, processor
 
-KAFKA_VERSION, SPRING_VERSION = "4.3.1", "4.0.0"
+KAFKA_VERSION, SPRING_VERSION, FLINK_VERSION = "4.3.1", "4.0.0", "2.2.0"
 _APACHE = "org.apache.kafka"
-_NEEDS = ("java", "mvn")
+_NEEDS = ("java", "javac", "mvn")
 _JAVA = ("java", "-Xmx512m", "-cp")
 
 
@@ -69,8 +69,10 @@ def _connect(site: Site) -> str:
 def _java(name: str, source: str, version: str, *artifacts: str) -> Program:
     def run(site: Site) -> str:
         path = jars(site.cache, source.removesuffix(".java"), *artifacts)
+        classes = str(site.directory / "classes")
+        finish(["javac", "-cp", path, "-d", classes, str(SOURCES / source)])
         environment = {**os.environ, "DIRECTORY": str(site.directory)}
-        processor(site, [*_JAVA, path, str(SOURCES / source)], env=environment)
+        processor(site, [*_JAVA, f"{classes}:{path}", "Capitals"], env=environment)
         return version
 
     return Program(name, PROCESSOR, run, _NEEDS)
@@ -97,5 +99,14 @@ JAVA = (
         "SpringKafka.java",
         SPRING_VERSION,
         f"org.springframework.kafka:spring-kafka:{SPRING_VERSION}",
+    ),
+    _java(
+        "Apache Flink (Java)",
+        "Flink.java",
+        FLINK_VERSION,
+        f"org.apache.flink:flink-streaming-java:{FLINK_VERSION}",
+        f"org.apache.flink:flink-clients:{FLINK_VERSION}",
+        f"org.apache.flink:flink-connector-base:{FLINK_VERSION}",
+        "org.apache.flink:flink-connector-kafka:5.0.0-2.2",
     ),
 )

@@ -1,11 +1,11 @@
-"""Clients in C, Go and JavaScript."""
+"""Clients in C, Go, Rust and JavaScript."""
 
 from __future__ import annotations
 
 import os
 import re
 
-from installing import go_program, node_modules
+from installing import go_program, node_modules, rust_program
 from program import COUNT, SOURCES, Program, Site, finish
 from round_trips import CLIENT, client
 
@@ -44,11 +44,21 @@ def _node(package: str, source: str) -> Program:
     return Program(f"{package} (JavaScript)", CLIENT, run, ("node", "npm"))
 
 
+def _rust(site: Site) -> str:
+    program, version = rust_program(site.cache, "rdkafka", "rdkafka")
+    client(site, [str(program)])
+    return version
+
+
 OTHERS = (
     Program("kcat (C, librdkafka)", "produce, consume, consume in a group", _kcat, ("kcat",)),
     _go("franz-go", "franz_go", "github.com/twmb/franz-go"),
     _go("sarama", "sarama", "github.com/IBM/sarama"),
     _go("kafka-go", "kafka_go", "github.com/segmentio/kafka-go"),
+    _go(
+        "confluent-kafka-go", "confluent_kafka_go", "github.com/confluentinc/confluent-kafka-go/v2"
+    ),
+    Program("rdkafka (Rust)", CLIENT, _rust, ("cargo", "make", "cc")),
     _node("kafkajs", "kafkajs_client.js"),
     _node("@platformatic/kafka", "platformatic_client.js"),
 )

@@ -81,14 +81,14 @@ class Program:
         return [program for program in self.needs if shutil.which(program, path=path) is None]
 
 
-def finish(command: list[str], **options: Any) -> str:
+def finish(command: list[str], patience_s: float = PATIENCE_S, **options: Any) -> str:
     """Run to the end; what it printed. Raises Failed."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, **options
+            command, capture_output=True, text=True, timeout=patience_s, check=False, **options
         )
     except subprocess.TimeoutExpired as late:
-        raise Failed(f"it did not end within {PATIENCE_S} s") from late
+        raise Failed(f"it did not end within {patience_s} s") from late
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
         raise Failed(f"status {done.returncode}: {lines[-1]}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 
-from installing import python_environment, python_version
+from installing import jars, python_environment, python_version
 from program import COUNT, SOURCES, Program, Site, finish
 from round_trips import CLIENT, PROCESSOR, client, processor
+
+SPARK_VERSION = "4.2.0"
+"""Its connector comes from Maven, which has to have the same one."""
 
 
 def _client(distribution: str, source: str, *requirements: str) -> Program:
@@ -43,6 +47,16 @@ def _celery(site: Site) -> str:
     return python_version(python, "celery")
 
 
+def _spark(site: Site) -> str:
+    python = python_environment(site.cache, "pyspark", f"pyspark=={SPARK_VERSION}")
+    connector = f"org.apache.spark:spark-sql-kafka-0-10_2.13:{SPARK_VERSION}"
+    files = glob.glob(jars(site.cache, "spark", connector))
+    environment = {**os.environ, "JARS": ",".join(files)}
+    source = SOURCES / "pyspark_application.py"
+    processor(site, [str(python), str(source)], cwd=site.directory, env=environment)
+    return SPARK_VERSION
+
+
 PYTHON = (
     _client("confluent-kafka", "confluent_kafka_client.py"),
     _client("aiokafka", "aiokafka_client.py"),
@@ -52,9 +66,4 @@ PYTHON = (
     _processor("Quix Streams", "quixstreams", "quix_application.py"),
     Program("Celery (Python)", "a hundred tasks through a queue and its worker", _celery),
 )
-SPARK = Program(
-    "Apache Spark, structured streaming (PySpark)",
-    PROCESSOR,
-    _processor("", "pyspark", "pyspark_application.py").run,
-    ("java",),
-)
+SPARK = Program("Apache Spark, structured streaming (PySpark)", PROCESSOR, _spark, ("java", "mvn"))

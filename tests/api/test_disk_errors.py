@@ -149,6 +149,13 @@ async def test_what_cannot_be_written(
         assert answer.headers["retry-after"]
         assert "t-0" in answer.json()["error"]["message"]
         assert await site.kafka_produce(LARGE) == KAFKA_STORAGE_ERROR
+        for _ in range(10):
+            await site.produce(LARGE)
+    logged = [one.getMessage() for one in caplog.records if one.name == "tidelog.store"]
+    assert len(logged) == 1  # However many met it.
+    assert logged[0].startswith(
+        "writes are refused: " if refusal.passes else "t-0 takes no more writes: "
+    )
     answer = await site.produce("small")
     status, told = await site.ready()
     if refusal.passes:

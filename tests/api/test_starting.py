@@ -57,7 +57,7 @@ def test_health_and_metrics_are_answered_while_logs_recover(held_up: HeldUp) -> 
         assert "kafka_log_logmanager_remaininglogstorecover 2.0" in page.text
         assert process.stdout is not None
         assert not select.select([process.stdout], [], [], 0)[0]
-        held_up.let_go_on()
+        held_up.let_go_on(process)
         assert ready_line(process.stdout)["http"] == held_up.broker.url
         answer = http.get("/health/ready")
         assert (answer.status_code, answer.json()["status"]) == (200, "ok")
@@ -66,6 +66,24 @@ def test_health_and_metrics_are_answered_while_logs_recover(held_up: HeldUp) -> 
         records = http.get("/v1/topics/t/partitions/1/records").json()["records"]
         assert [record["value"] for record in records] == [1]
         socket.create_connection(held_up.kafka.split(":")).close()  # type: ignore[arg-type]
+
+
+def test_progress_is_logged_and_a_hangup_waits(held_up: HeldUp) -> None:
+    with held_up.start() as process, held_up.answers(process) as http:
+        at_the_pipe(http)
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        while b"are open" not in (line := process.stderr.readline()):
+            assert line
+        assert b"INFO broker: 1 of 3 logs are open, 0.0 of 0.0 MiB are checked" in line
+        held_up.let_go_on(process)
+        assert ready_line(process.stdout)["http"] == held_up.broker.url
+        http.get("/health/ready").raise_for_status()
+        process.terminate()
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"settings were read again" in told
+    assert b"the last stop was not clean, " in told
 
 
 def test_nothing_else_is_served_before(held_up: HeldUp) -> None:
@@ -102,7 +120,7 @@ def test_a_stop_while_logs_recover_is_heard_at_once(
         at_the_pipe(http)
         process.send_signal(number)
         http.get("/health/live")
-        held_up.let_go_on()
+        held_up.let_go_on(process)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, b"")
     assert b"Traceback" not in err

@@ -72,7 +72,7 @@ def began(manager: Manager, tmp_path: Path) -> Iterator[BrokerProcess]:
 
 def test_ready_and_stopping(manager: Manager, began: BrokerProcess) -> None:
     ready = manager.hears("READY=1")
-    assert f"STATUS=serving {began.url} and Kafka clients on {began.kafka}" in ready
+    assert f"STATUS=serving {began.url}, kafka://{began.kafka}" in ready
     began.stop()
     stopping = manager.hears("STOPPING=1")
     assert "EXTEND_TIMEOUT_USEC=70000000" in stopping
@@ -113,7 +113,7 @@ def test_a_recovery_is_followed(
             assert "EXTEND_TIMEOUT_USEC=300000000" in message
         assert " MiB read" in manager.lines()[-2]
         assert "READY=1" not in manager.lines()
-        held_up.let_go_on()
+        held_up.let_go_on(process)
         manager.hears("READY=1")
         process.terminate()
         manager.hears("STOPPING=1")
@@ -127,7 +127,7 @@ def test_a_stop_while_logs_recover(
         manager.hears("STATUS=recovering: ")
         process.terminate()
         manager.hears("STOPPING=1")
-        held_up.let_go_on()
+        held_up.let_go_on(process)
         assert process.wait(60) == 0
     assert "READY=1" not in manager.lines()
 

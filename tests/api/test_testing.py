@@ -32,7 +32,7 @@ os._exit(1)
 def test_the_plugin_documents_the_example_of_the_readme() -> None:
     _, _, example = (inspect.getdoc(pytest_plugin) or "").partition("A test module::\n\n")
     _, _, section = ROOT.joinpath("README.md").read_text().partition("## In your tests\n")
-    _, _, block = section.partition("```python\n# pip install tidelog pytest kafka-python\n")
+    _, _, block = section.partition("```python\n# pip install . pytest kafka-python\n")
     assert textwrap.dedent(example).strip() == block.partition("```")[0].strip()
 
 

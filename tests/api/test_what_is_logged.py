@@ -62,11 +62,14 @@ def test_topics(http: httpx.Client, told: pytest.LogCaptureFixture) -> None:
     changes = {"settings": {"segment.ms": "1d", "retention.ms": None}, "partitions": 3}
     http.patch("/v1/topics/made", json={**changes, "validate_only": True}).raise_for_status()
     http.patch("/v1/topics/made", json=changes).raise_for_status()
+    for name in ("no.such.setting", "cleanup.policy"):
+        http.patch("/v1/topics/made", json={"settings": {name: None}}).raise_for_status()
     http.delete("/v1/topics/made").raise_for_status()
     assert of(told, "topics", topic="made") == [
         "topic made is made: 1 partition, retention.ms=3600000",
         "topic made has 3 partitions, it had 1",
         "topic made: segment.ms=86400000, reset retention.ms=604800000",
+        "topic made: reset cleanup.policy=delete",
         "topic made is deleted: 3 partitions, 0 bytes",
     ]
 

@@ -20,7 +20,7 @@ from tidelog.broker.settings.topic_settings import TOPIC_SETTINGS
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
 
 _APIS = {api.name: api for api in APIS.values()}
-_TOPIC, _BROKER, _GROUP = 2, 4, 32
+_TOPIC, _BROKER, _LOGGER, _GROUP = 2, 4, 8, 32
 _SET, _DELETE, _APPEND, _SUBTRACT = range(4)
 _numbers = itertools.count()
 _ONLY_OURS = {"retention.wait.for.groups", "retention.max.ms", "retention.max.bytes"}
@@ -342,3 +342,32 @@ def test_where_changes_of_brokers_differ(both: BothBrokers) -> None:
         fields = alter_fields("1", [config], _BROKER, validate_only=True)
         answers = both.ask("incremental_alter_configs", 1, **fields)
         assert [answer["responses"][0]["error_code"] for answer in answers] == codes
+
+
+def test_levels_of_the_log(both: BothBrokers) -> None:
+    """Loggers are each broker's own but for the root; ours are areas."""
+
+    def change(
+        name: str, operation: int, value: str | None, broker: str = "1", **options: bool
+    ) -> None:
+        config = {"name": name, "config_operation": operation, "value": value}
+        fields = alter_fields(broker, [config], _LOGGER, **options)
+        both.same("incremental_alter_configs", 1, **fields)
+
+    def root(described: Message) -> Message:
+        (found,) = (one for one in described["results"][0]["configs"] if one["name"] == "root")
+        return {**found, "documentation": found["documentation"] or None}
+
+    for value in ("DEBUG", "WARN", "ERROR", "loud", "debug", "", None, "INFO"):
+        change("root", _SET, value)
+        answers = both.ask("describe_configs", 4, **describe_fields(_LOGGER, "1"))
+        assert root(answers[0]) == root(answers[1])
+    for operation in (_DELETE, _APPEND, _SUBTRACT):
+        change("root", operation, "INFO")
+    for operation in (_SET, _DELETE):
+        change("no.such.logger", operation, "INFO")
+    for broker in ("", "9", "x"):
+        change("root", _SET, "INFO", broker)
+    change("root", _SET, "ERROR", validate_only=True)
+    pairs = [{"name": "root", "value": "INFO"}]
+    both.same("alter_configs", 2, **alter_fields("1", pairs, _LOGGER))

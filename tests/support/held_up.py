@@ -5,6 +5,7 @@ A pipe stands where a log's file of leader epochs should be.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -64,6 +65,16 @@ class HeldUp:
             return httpx.Client(base_url=f"http://{self.http}", timeout=60)
         raise AssertionError(process.communicate()[1].decode())
 
-    def let_go_on(self) -> None:
-        """Opening for writing waits until recovery is there."""
-        self.pipe.write_bytes(self.epochs)
+    def let_go_on(self, process: subprocess.Popen[bytes]) -> None:
+        """Once recovery is there, unless it ends before."""
+        while process.poll() is None:
+            try:
+                pipe = os.open(self.pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                # Nobody reads yet.
+                continue
+            os.write(pipe, self.epochs)
+            os.close(pipe)
+            return

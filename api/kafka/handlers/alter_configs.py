@@ -14,7 +14,7 @@ API = Api(key=33, name="alter_configs", versions=(0, 2), flexible_from=2, alone=
 
 async def handle(call: Call, request: Any) -> Values:
     """One answer for each resource."""
-    return await alter(call, request, _changes)
+    return await alter(call, request, _changes, replaces=True)
 
 
 def _changes(present: Present, resource: Any) -> Changes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tidelog.api.caller import CLUSTER, CREATE
 from tidelog.api.kafka.config_fields import config_fields
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
@@ -59,8 +58,7 @@ async def _create(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]
             return _refused(asked.name, _INVALID_REPLICA_ASSIGNMENT, message)
         partitions = len(places)
     try:
-        if not call.access.may(CREATE, CLUSTER):
-            call.access.check_topic(asked.name, CREATE)
+        call.access.check_create(asked.name)
         _check_replication(call, asked.replication_factor)
         topic = await call.broker.create_topic(
             asked.name, partitions, settings, validate_only=validate_only

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE_CONFIGS
+from tidelog.api.kafka.broker_loggers import logger_configs
 from tidelog.api.kafka.config_fields import (
     BROKER_RESOURCE,
     GROUP,
     GROUP_RESOURCE,
+    LOGGER_RESOURCE,
     TOPIC_RESOURCE,
     broker_configs,
     cluster_configs,
@@ -22,7 +24,7 @@ from tidelog.broker.topic_name import check_topic_name
 
 API = Api(key=32, name="describe_configs", versions=(1, 4), flexible_from=4)
 
-_BROKER_LOGGER, _CLIENT_METRICS = 8, 16
+_CLIENT_METRICS = 16
 _INVALID_REQUEST = 42
 
 
@@ -51,14 +53,14 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
         except Exception as error:
             return {**answer, "error_code": code_of(error), "error_message": str(error)}
         configs = [config_fields(value) for value in values]
-    elif kind in (BROKER_RESOURCE, _BROKER_LOGGER):
+    elif kind in (BROKER_RESOURCE, LOGGER_RESOURCE):
         refusal = not_authorized(call, DESCRIBE_CONFIGS)
         if refusal is not None:
             return {**answer, **refusal}
-        if name != str(call.broker.node_id) and (name or kind == _BROKER_LOGGER):
+        if name != str(call.broker.node_id) and (name or kind == LOGGER_RESOURCE):
             message = f"the broker is {call.broker.node_id}, not {name!r}"
             return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
-        configs = []
+        configs = logger_configs(call.broker.settings.log_levels)
         if kind == BROKER_RESOURCE:
             # The empty name asks for what was set for all brokers.
             configs = broker_configs(call) if name else cluster_configs(call)

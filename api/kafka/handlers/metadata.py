@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from tidelog.api.caller import CLUSTER, CREATE, DESCRIBE, TOPIC
+from tidelog.api.caller import CLUSTER, DESCRIBE, TOPIC
 from tidelog.api.kafka.lookups import code_of, partition_fields, this_broker
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -80,8 +80,7 @@ async def _by_name(call: Call, name: str | None, auto_create: bool) -> dict[str,
 async def _create(call: Call, name: str) -> int:
     """The error that keeps a topic from being made, or 0."""
     try:
-        if not call.access.may(CREATE, CLUSTER):
-            call.access.check_topic(name, CREATE)
+        call.access.check_create(name)
         await call.broker.auto_create_topic(name)
     except Exception as error:
         return code_of(error)

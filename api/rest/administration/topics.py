@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from tidelog.api.caller import ALTER, ALTER_CONFIGS, CLUSTER, CREATE, DELETE, DESCRIBE
+from tidelog.api.caller import ALTER, ALTER_CONFIGS, DELETE, DESCRIBE
 from tidelog.api.errors import ApiError
 from tidelog.api.http.target import path_of
 from tidelog.api.rest.administration.answers import errors
@@ -50,9 +50,7 @@ def _making(context: RestContext, router: APIRouter) -> None:
         """Create a topic; 200 where it exists and `if_not_exists` allows, or was only checked."""
         settings = setting_texts(TOPIC_SETTINGS, body.settings)
         try:
-            access = context.access
-            if not access.may(CREATE, CLUSTER):
-                access.check_topic(body.name, CREATE)
+            context.access.check_create(body.name)
             topic = await broker.create_topic(
                 body.name, body.partitions, settings, validate_only=body.validate_only
             )

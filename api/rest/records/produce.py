@@ -37,8 +37,10 @@ from tidelog.api.rest.records.produce_body import (
     parse_raw,
 )
 from tidelog.api.rest.rendering import error_body
+from tidelog.broker.errors import UnknownTopic
 from tidelog.broker.partitioner import StickyPartitioner
 from tidelog.broker.topic import Topic
+from tidelog.broker.topic_name import may_be_made
 from tidelog.storage.batches.record import EncodableRecord
 
 _QUERY = frozenset(("acks",))
@@ -59,10 +61,12 @@ class Produce:
 
     async def __call__(self, request: Request, send: Send, topic_name: str) -> None:
         """Raises ApiError, broker and storage errors before anything is sent."""
-        topic = self._context.access.topic(topic_name, WRITE)
+        topic = self._find(topic_name)
         kind = request.content_type
         if kind == NDJSON:
-            await _NdjsonProduce(self, topic, request, send).run()
+            options = _stream_options(request)
+            topic = topic or await self._make(topic_name)
+            await _NdjsonProduce(self, topic, options, request, send).run()
             return
         if kind == OCTET_STREAM or kind.startswith(b"text/"):
             query = request.query(_RAW_QUERY, prefix="header.")
@@ -78,9 +82,25 @@ class Produce:
                 "application/x-ndjson, application/octet-stream and text/* are"
             )
             raise ApiError(415, "unsupported_media_type", message)
+        topic = topic or await self._make(topic_name)
         places, duplicate = await self.append(topic, produced, options)
         end = b'],"duplicate":true}' if duplicate else b"]}"
         await reply(send, 200, b'{"records":[' + b",".join(places) + end)
+
+    def _find(self, name: str) -> Topic | None:
+        """None for one that ``_make`` will make. Raises UnknownTopic, InternalTopic."""
+        try:
+            return self._context.access.topic(name, WRITE)
+        except UnknownTopic:
+            if self._broker.settings["auto.create.topics.enable"] and may_be_made(name):
+                return None
+            raise
+
+    async def _make(self, name: str) -> Topic:
+        """A topic that is written to first; a request that cannot be read makes none."""
+        self._context.access.check_create(name)
+        await self._broker.auto_create_topic(name)
+        return self._context.access.topic(name, WRITE)
 
     def now_ms(self) -> int:
         """The broker's clock."""
@@ -110,15 +130,14 @@ class _NdjsonProduce:
     What came before a bad line stays written; its reply line says which line it was.
     """
 
-    def __init__(self, produce: Produce, topic: Topic, request: Request, send: Send) -> None:
+    def __init__(
+        self, produce: Produce, topic: Topic, options: ProduceOptions, request: Request, send: Send
+    ) -> None:
         self._produce = produce
         self._topic = topic
         self._request = request
         self._replies = ReplyLines(send)
-        self._options = _options(request, request.query(_QUERY))
-        if self._options.idempotency_key or self._options.producing:
-            message = "a stream of lines cannot be retried as one; send JSON bodies instead"
-            raise ApiError(422, "invalid_parameter", message)
+        self._options = options
         self._line_number = 0
         self._limit = topic.settings["max.message.bytes"]
         self._content_max = self._limit - _ENVELOPE
@@ -224,6 +243,15 @@ def _options(request: Request, query: dict[str, str]) -> ProduceOptions:
         raise ApiError(422, "invalid_header", message, header="Idempotency-Key")
     text = None if key is None else key.decode("latin-1")
     return ProduceOptions(acks_all, expected, text, producing)
+
+
+def _stream_options(request: Request) -> ProduceOptions:
+    """Raises ApiError."""
+    options = _options(request, request.query(_QUERY))
+    if options.idempotency_key or options.producing:
+        message = "a stream of lines cannot be retried as one; send JSON bodies instead"
+        raise ApiError(422, "invalid_parameter", message)
+    return options
 
 
 def _producing(request: Request) -> Producing | None:

@@ -1,17 +1,16 @@
 """Copies records to another topic, in capitals: Spark's structured streaming."""
 
+import os
 import sys
 import tempfile
 
-import pyspark
 from pyspark.sql import SparkSession
 
 bootstrap, source, target, group = sys.argv[1:]
-connector = f"org.apache.spark:spark-sql-kafka-0-10_2.13:{pyspark.__version__}"
 session = (
     SparkSession.builder.master("local[1]")
     .appName(group)
-    .config("spark.jars.packages", connector)
+    .config("spark.jars", os.environ["JARS"])
     .config("spark.ui.enabled", "false")
     .config("spark.driver.memory", "600m")
     .getOrCreate()

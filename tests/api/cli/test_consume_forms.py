@@ -94,6 +94,25 @@ def test_text(topics: WrittenTopics, odd: str, flags: tuple[str, ...], shown: by
     assert topics.run("consume", odd, *flags).stdout == shown
 
 
+@pytest.mark.parametrize(
+    ("kept", "what"), [("time", "0"), ("partition", "1"), ("both", "01"), (None, "")]
+)
+def test_what_of_a_printed_record_is_kept(
+    topics: WrittenTopics, kept: str | None, what: str
+) -> None:
+    first, second = topics.new(partitions=2), topics.new(partitions=2)
+    topics.write(
+        first, [{"key": f"k{n}", "value": n, "partition": 1, "timestamp": n} for n in range(9)]
+    )
+    shown = topics.run("consume", first, "--format", "ndjson").stdout
+    flags = () if kept is None else ("--keep", kept)
+    topics.run("produce", second, "--format", "ndjson", *flags, stdin=shown)
+    places = topics.run("consume", second, "--format", "%T %p\n").stdout.decode().split("\n")[:-1]
+    times, partitions = zip(*(place.split() for place in places), strict=True)
+    assert (sorted(times) == [str(n) for n in range(9)]) == ("0" in what)
+    assert (set(partitions) == {"1"}) == ("1" in what)
+
+
 parts = st.none() | st.binary(max_size=8)
 
 
@@ -141,11 +160,27 @@ def test_filters(topics: WrittenTopics, odd: str, flags: tuple[str, ...], offset
         assert ended.stdout.decode() == offsets
 
 
-def test_a_group_commits_no_record_that_it_did_not_print(topics: WrittenTopics, odd: str) -> None:
+def test_a_group_commits_no_record_that_it_did_not_look_at(topics: WrittenTopics, odd: str) -> None:
     flags = ("--format", "%o,", "--group", f"filtered-{odd}", "--match-value", "a")
     assert topics.run("consume", odd, *flags, "-n", "1").stdout == b"0,"
-    assert topics.run("consume", odd, *flags).stdout == b"2,"
-    assert topics.run("consume", odd, *flags).stdout == b""
+    assert topics.run("consume", odd, *flags, "-n", "1").stdout == b"2,"
+    rest = ("--format", "%o,", "--group", f"filtered-{odd}")
+    assert topics.run("consume", odd, *rest).stdout == b"3,4,"
+    assert topics.run("consume", odd, *rest).stdout == b""
+
+
+def test_a_group_of_many_partitions_that_prints_few(topics: WrittenTopics) -> None:
+    topic = topics.new(partitions=4)
+    topics.write(topic, [{"key": f"k{n}", "value": n, "partition": n % 4} for n in range(100)])
+    seen: list[str] = []
+    flags = ("--format", "%s\n", "--group", topic)
+    for _ in range(5):
+        shown = topics.run("consume", topic, *flags, "--match-key", "[05]$", "-n", "3").stdout
+        seen += shown.decode().split()
+    assert len(seen) == len(set(seen)) == 15
+    seen += topics.run("consume", topic, *flags).stdout.decode().split()
+    assert len(seen) == len(set(seen))
+    assert {n for n in range(100) if n % 5 == 0} <= {int(one) for one in seen}
 
 
 SPANS = [

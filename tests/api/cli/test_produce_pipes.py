@@ -223,6 +223,8 @@ def test_a_partition_of_a_record_of_its_own(topics: WrittenTopics) -> None:
         (("-K", ":", "--key", "k"), b"", 2, "give --key or --key-delimiter, not both"),
         (("-K", ":", "--format", "csv"), b"", 2, "go with --format lines"),
         (("-Z", "--format", "raw"), b"", 2, "go with --format lines"),
+        (("--keep", "time"), b"", 2, "--envelope and --keep go with --format ndjson"),
+        (("--keep", "all", "--format", "ndjson"), b"", 2, "expected time, partition or both"),
         (("--tombstone",), b"", 2, "--tombstone needs a --key"),
         (("-p", "9"), b"x", 1, "line 1 is refused: "),
     ],

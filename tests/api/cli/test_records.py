@@ -69,7 +69,7 @@ class TestProduce:
         [
             (("--format", "xml"), "expected lines, ndjson, csv or raw"),
             (("--format", "ndjson", "--envelope", "yes"), "expected auto, always or never"),
-            (("--envelope", "never"), "--envelope goes with --format ndjson"),
+            (("--envelope", "never"), "--envelope and --keep go with --format ndjson"),
             (("--key-column", "a"), "go with --format csv"),
             (("--format", "csv", "--delimiter", "::"), "expected one character, or tab"),
             (("one", "--format", "raw"), "with values on the command line"),
@@ -90,10 +90,10 @@ class TestProduce:
     def test_a_topic_that_is_not_utf8(self, run: Run) -> None:
         assert run("produce", "a\udcff", "x").stderr == "tidelog: 'a\\udcff' is not UTF-8\n"
 
-    def test_an_unknown_topic(self, run: Run) -> None:
-        ended = run("produce", "nowhere", "x")
-        assert ended.status == 1
-        assert "there is no topic 'nowhere'" in ended.stderr
+    def test_a_topic_that_is_not_there_is_made(self, run: Run, single: str) -> None:
+        ended = run("produce", f"{single}-made", "x")
+        assert (ended.status, ended.stderr) == (0, f"1 record written to {single}-made\n")
+        assert run("consume", f"{single}-made").stdout == "\tx\n"
 
 
 @pytest.fixture

@@ -147,3 +147,28 @@ def test_ctrl_c_at_a_terminal(broker: BrokerProcess, http: httpx.Client, topic: 
         assert terminal.end() == 130
     assert terminal.seen.endswith(b"v\r\n^C")
     assert members(http, topic) == 0
+
+
+NOT_INTERRUPTED = """
+import os, signal
+from tidelog.api.cli import interrupts
+interrupts.install()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+try:
+    print("ready", flush=True)
+    os.read(0, 1)
+except KeyboardInterrupt:
+    print("ended")
+"""
+
+
+def test_one_that_does_not_interrupt_what_the_command_waits_for() -> None:
+    """As one that comes just before: here another thread gets it."""
+    pipe = subprocess.PIPE
+    words = [sys.executable, "-P", "-c", NOT_INTERRUPTED]
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, env=environment()) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == b"ended\n"
+    assert process.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from contextlib import closing
@@ -22,7 +23,8 @@ from tests.support.prometheus import complaints, prometheus
 from tidelog.api.rest.administration.metrics import groups as group_metrics
 from tidelog.consumer_groups.offsets import PartitionLag
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
+DOCS = Path(__file__).parents[3] / "docs"
+BOARD = DOCS / "service" / "dashboard.json"
 
 
 class Page(NamedTuple):
@@ -266,11 +268,14 @@ def test_the_process_and_the_disk(broker: BrokerProcess, http: httpx.Client) -> 
 
 class TestReaders:
     @pytest.fixture
-    def described(self, http: httpx.Client, topic: str) -> str:
+    def described(self, http: httpx.Client, broker: BrokerProcess, topic: str) -> str:
         """A broker that has seen everything that is told of; the topic has a group."""
         produce(http, topic, partition=0)
         commit(http, f"{topic}-group", topic, 4)
         HttpMember(http, f"{topic}-members", topic).poll()
+        assert http.get("/v1/topics/none").status_code == 404
+        with closing(Wire(broker.kafka)) as wire:
+            wire.ask("metadata", 1, topics=[{"name": "no such name"}])
         return topic
 
     def test_promtool_has_nothing_to_say(
@@ -286,7 +291,7 @@ class TestReaders:
     ) -> None:
         topic = described
         with prometheus(broker.url.removeprefix("http://")) as server:
-            for expression in DASHBOARDS:
+            for expression in (*DASHBOARDS, *expressions_of(BOARD)):
                 assert server.wait_for(expression.replace("$topic", topic))
             [target] = server.targets()
             assert (target["health"], target["lastError"]) == ("up", "")
@@ -295,12 +300,40 @@ class TestReaders:
 
     def test_every_metric_is_documented(self, http: httpx.Client, described: str) -> None:
         """And everything documented is there."""
-        documented = set(re.findall(r"^\| `(\w+)`", DOCUMENT.read_text(), re.MULTILINE))
+        documented = set(
+            re.findall(r"^\| `(\w+)`", (DOCS / "metrics.md").read_text(), re.MULTILINE)
+        )
         families = text_string_to_metric_families(http.get("/metrics").text)
         found = {
             family.name + ("_total" if family.type == "counter" else "") for family in families
         }
         assert found == documented
+
+
+def expressions_of(board: Path) -> list[str]:
+    """What our own board asks, with everything chosen."""
+    panels = json.loads(board.read_text())["panels"]
+    asked = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    assert len(asked) > 30
+    return [
+        re.sub(r"\$(instance|group)", ".*", one).replace("$__rate_interval", "1m") for one in asked
+    ]
+
+
+def test_the_panels_of_our_board_lie_side_by_side() -> None:
+    board = json.loads(BOARD.read_text())
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    covered = [
+        (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
+        for panel in panels
+        for x in range(panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["h"])
+    ]
+    assert len(covered) == len(set(covered))
+    assert max(x for x, _ in covered) < 24
+    known = {one["name"] for one in board["templating"]["list"]} | {"__rate_interval"}
+    assert set(re.findall(r"\$\{?(\w+)", BOARD.read_text())) <= known | {"__all"}
 
 
 DASHBOARDS = (

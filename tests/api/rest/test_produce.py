@@ -160,10 +160,62 @@ def test_bodies_that_are_none(
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-def test_an_unknown_topic_says_how_to_make_it(http: httpx.Client) -> None:
-    answer = http.post("/v1/topics/nowhere/records", json={"records": [{"value": 1}]})
-    assert answer.status_code == 404
-    assert "POST /v1/topics" in answer.json()["error"]["message"]
+BODIES = [
+    ("application/json", b'{"records": [{"value": 1}]}'),
+    ("application/x-ndjson", b'{"value": 1}\n'),
+    ("text/plain", b"1"),
+]
+
+
+@pytest.mark.parametrize(("kind", "body"), BODIES)
+class TestATopicThatIsNotThere:
+    def post(self, http: httpx.Client, name: str, kind: str, body: bytes) -> httpx.Response:
+        path = f"/v1/topics/{name}/records"
+        return http.post(path, content=body, headers={"Content-Type": kind})
+
+    def test_it_is_made(self, http: httpx.Client, single: str, kind: str, body: bytes) -> None:
+        """As for Kafka clients, with as many partitions as the settings say."""
+        assert self.post(http, f"{single}-made", kind, body).status_code == 200
+        made = http.get(f"/v1/topics/{single}-made").json()
+        assert [one["end_offset"] for one in made["partitions"]] == [1]
+        assert self.post(http, f"{single}-made", kind, body).status_code == 200
+
+    def test_not_where_the_setting_says_so(
+        self, start_broker: Callable[..., BrokerProcess], kind: str, body: bytes
+    ) -> None:
+        broker = start_broker("--set", "auto.create.topics.enable=false")
+        with broker.client() as http:
+            answer = self.post(http, "nowhere", kind, body)
+            assert answer.status_code == 404
+            assert "POST /v1/topics" in answer.json()["error"]["message"]
+            assert http.get("/v1/topics").json()["topics"] == []
+
+    def test_not_by_a_request_that_cannot_be_read(
+        self, http: httpx.Client, single: str, kind: str, body: bytes
+    ) -> None:
+        for query, headers in (
+            ("acks=2", {"Content-Type": kind}),
+            ("", {"Content-Type": kind, "If-Match-Offset": "x"}),
+            ("", {"Content-Type": "application/xml"}),
+            ("", {"Content-Type": "application/json"}),
+        ):
+            path = f"/v1/topics/{single}-not/records?{query}"
+            assert http.post(path, content=b"{", headers=headers).status_code in (400, 415, 422)
+        assert http.get(f"/v1/topics/{single}-not").status_code == 404
+
+    def test_not_by_a_name_that_is_none(self, http: httpx.Client, kind: str, body: bytes) -> None:
+        assert self.post(http, "a%20b", kind, body).status_code == 404
+        assert self.post(http, "__consumer_offsets", kind, body).status_code in (403, 404)
+
+
+def test_a_topic_is_made_once(http: httpx.Client, single: str) -> None:
+    body = {"records": [{"value": 1}]}
+    with ThreadPoolExecutor(8) as pool:
+        path = f"/v1/topics/{single}-once/records"
+        answers = list(pool.map(lambda _: http.post(path, json=body).status_code, range(16)))
+    assert answers == [200] * 16
+    (partition,) = http.get(f"/v1/topics/{single}-once").json()["partitions"]
+    assert partition["end_offset"] == 16
 
 
 def test_the_same_key_goes_to_the_same_partition_in_order(http: httpx.Client, topic: str) -> None:

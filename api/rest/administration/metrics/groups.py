@@ -12,7 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from tidelog.api.rest.administration.metrics.families import Samples, gauge, gauges, reserved
+from tidelog.api.rest.administration.metrics.families import (
+    Samples,
+    gauge,
+    gauges,
+    reserved,
+)
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.errors import UnknownGroup
 from tidelog.consumer_groups.offsets import PartitionLag

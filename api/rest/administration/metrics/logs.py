@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tidelog.api.rest.administration.metrics.families import Samples, counters, gauge, gauges
+from tidelog.api.rest.administration.metrics.families import (
+    Samples,
+    counters,
+    gauge,
+    gauges,
+)
 from tidelog.broker.broker import Broker
 from tidelog.broker.partition import Partition
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tidelog.api.measures import DoorName, Measured, Measures
-from tidelog.api.rest.administration.metrics.families import counters, gauges, histograms, reserved
+from tidelog.api.rest.administration.metrics.families import (
+    counters,
+    gauges,
+    histograms,
+    reserved,
+)
 
 _TIMES = (
     "Time from a request to the beginning of its reply, by Kafka API or HTTP route; "
