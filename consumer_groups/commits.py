@@ -183,9 +183,7 @@ class GroupOffsets:
 
     # Change
 
-    async def delete_offsets(
-        self, group: str, topic: str, partitions: Iterable[int] | None = None
-    ) -> None:
+    async def delete(self, group: str, topic: str, partitions: Iterable[int] | None = None) -> None:
         """Forget what is committed for the topic, or for some of its partitions.
 
         Raises UnknownGroup, GroupSubscribed, and GroupNotEmpty where members are no consumers.
@@ -249,7 +247,7 @@ class GroupOffsets:
         if not force and group is not None and not group.facts.is_empty:
             raise GroupNotEmpty(name)
 
-    async def delete(self, group: str) -> None:
+    async def delete_group(self, group: str) -> None:
         """Forget the group and its offsets. Raises UnknownGroup, GroupNotEmpty."""
         self._groups.check_ready(group)
 

@@ -3,57 +3,35 @@
 Every method raises CoordinatorLoading after a start until the offsets topic is applied, and
 CoordinatorUnavailable once the broker stops or cannot write.
 
-Members are answered when what they changed is durable. ``GroupOffsets`` has the methods about
-offsets, ``hosted`` those of members that HTTP callers are.
+What it does has four parts: ``classic`` and ``consumer`` for members by the protocol that they
+speak, ``hosted`` for those that the broker has on behalf of HTTP callers, ``offsets`` for what is
+committed. What is done with groups as a whole stands here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.passes import Passes
 from tidelog.consumer_groups import descriptions
-from tidelog.consumer_groups.any_group import AnyGroup
-from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
-from tidelog.consumer_groups.classic.membership import (
-    UNKNOWN_MEMBER_ID,
-    HeartbeatRequest,
-    JoinReply,
-    JoinRequest,
-    LeavingMember,
-    LeftMember,
-    SyncReply,
-    SyncRequest,
-)
+from tidelog.consumer_groups.classic_members import ClassicMembers
 from tidelog.consumer_groups.commits import GroupOffsets
-from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
-from tidelog.consumer_groups.consumer.heartbeat import (
-    JOIN_EPOCH,
-    ConsumerHeartbeat,
-    ConsumerHeartbeatReply,
-)
-from tidelog.consumer_groups.errors import (
-    UnknownGroup,
-    UnknownMember,
-)
+from tidelog.consumer_groups.consumer_members import ConsumerMembers
 from tidelog.consumer_groups.groups import Groups, Kind
 from tidelog.consumer_groups.hosted_members import HostedMembers
 from tidelog.consumer_groups.lag import Lag
 from tidelog.consumer_groups.offsets import (
-    ConsumerGroupDescription,
     GroupDescription,
     GroupOverview,
     PartitionLag,
 )
 from tidelog.consumer_groups.own_settings import OwnSettings
-from tidelog.consumer_groups.records.group_records import StateRecord
 from tidelog.consumer_groups.served_classic import ServedClassic
-from tidelog.consumer_groups.served_consumer import ServedConsumer, beat
+from tidelog.consumer_groups.served_consumer import ServedConsumer
 
-ASSIGNORS = tuple(SERVER_ASSIGNORS)
 KINDS: tuple[Kind, ...] = (ServedClassic, ServedConsumer)
 """Of groups that there are."""
 _GROUPS_AT_ONCE = 100
@@ -66,25 +44,16 @@ class Coordinator:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._groups = Groups(broker, KINDS)
-        self._settings = self._groups.settings
         self._lag = Lag(broker, self._groups.beginnings)
         self._loading: asyncio.Task[None] | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._passes = Passes(broker.clock)
         self.caught_up = self._passes.caught_up
-        offsets = GroupOffsets(broker, self._groups)
-        self.begin = offsets.begin
-        self.commit = offsets.commit
-        self.commit_each = offsets.commit_each
-        self.settle = offsets.settle
-        self.committed = offsets.committed
-        self.committed_offset = offsets.committed_offset
-        self.reset = offsets.reset
-        self.delete = offsets.delete
-        self.delete_offsets = offsets.delete_offsets
-        self.expire_offsets = offsets.expire
-        self.hosted = HostedMembers(broker, self._groups, offsets, self.consumer_heartbeat)
-        broker.committed_offset = offsets.committed_offset
+        self.classic = ClassicMembers(self._groups, broker.environment.new_id)
+        self.consumer = ConsumerMembers(self._groups)
+        self.offsets = GroupOffsets(broker, self._groups)
+        self.hosted = HostedMembers(broker, self._groups, self.offsets, self.consumer.heartbeat)
+        broker.committed_offset = self.offsets.committed_offset
 
     @property
     def loading(self) -> bool:
@@ -143,93 +112,9 @@ class Coordinator:
 
     async def _repeat_expiry(self) -> None:
         while True:
-            await self._passes.until_next(self._settings.offsets_retention_check_interval_ms)
+            await self._passes.until_next(self._groups.settings.offsets_retention_check_interval_ms)
             if not self.loading:
-                await self.expire_offsets()
-
-    # Members of classic groups
-
-    async def join(self, request: JoinRequest) -> JoinReply:
-        """Waits until the group has a new generation; one of the new protocol has it at once.
-
-        Raises MemberIdRequired (come back with its id), UnknownMember, FencedInstance,
-        InconsistentProtocol, GroupFull, InvalidSessionTimeout, InvalidGroupId.
-        """
-        self._groups.check_name(request.group)
-        self._settings.check_session_timeout(request.session_timeout_ms)
-        group = await self._group_to_join(request)
-        new_id = f"{request.instance_id or request.client_id}-{self._broker.environment.new_id()}"
-        return await group.join(request, new_id)
-
-    async def _group_to_join(self, request: JoinRequest) -> AnyGroup:
-        """The group, made for a new member."""
-        found = self._groups.find(request.group)
-        while found is not None and found.gives_way:
-            await self._groups.topic.write_now(request.group, found.tombstones())
-            found = self._groups.find(request.group)
-        if found is not None:
-            return found
-        if request.member_id != UNKNOWN_MEMBER_ID:
-            raise UnknownMember(request.group, request.member_id)
-        group = self._groups.without_members(request.group)
-        self._groups.add(group)
-        return group
-
-    async def sync(self, request: SyncRequest) -> SyncReply:
-        """Waits for the leader's assignment.
-
-        Raises UnknownMember, FencedInstance, IllegalGeneration, RebalanceInProgress,
-        InconsistentProtocol.
-        """
-        return await self._member_group(request.group, request.member_id).sync(request)
-
-    def heartbeat(self, request: HeartbeatRequest) -> None:
-        """Raises RebalanceInProgress, UnknownMember, FencedInstance, IllegalGeneration."""
-        self._member_group(request.group, request.member_id).heartbeat(request)
-
-    async def leave(self, group: str, members: Sequence[LeavingMember]) -> list[LeftMember]:
-        """Each member is answered for itself."""
-        self._groups.check_name(group)
-        found = self._groups.find(group)
-        if found is None:
-            return [
-                LeftMember(one.member_id, one.instance_id, UnknownMember(group, one.member_id))
-                for one in members
-            ]
-        return await found.leave(members)
-
-    def _member_group(self, name: str, member_id: str) -> AnyGroup:
-        self._groups.check_name(name)
-        group = self._groups.find(name)
-        if group is None:
-            raise UnknownMember(name, member_id)
-        return group
-
-    # Members of groups of the new protocol
-
-    async def consumer_heartbeat(self, heartbeat: ConsumerHeartbeat) -> ConsumerHeartbeatReply:
-        """A member joins, lives, gives up and gets partitions, or leaves (KIP-848).
-
-        Raises InvalidHeartbeat, UnsupportedAssignor, UnknownGroup, UnknownMember, GroupFull,
-        FencedMemberEpoch, FencedInstance, UnreleasedInstance, InvalidRegularExpression.
-        """
-        self._groups.check_ready()
-        heartbeat.check(ASSIGNORS)
-        self._groups.check_name(heartbeat.group)
-        await self._groups.topic.exists()
-        group, before = self._group_to_beat(heartbeat)
-        return await beat(self._groups, group, heartbeat, before)
-
-    def _group_to_beat(
-        self, heartbeat: ConsumerHeartbeat
-    ) -> tuple[ConsumerGroup, Sequence[StateRecord]]:
-        """The group, and what has to be written before its first record."""
-        found = self._groups.find(heartbeat.group)
-        if found is not None:
-            return found.to_beat(heartbeat)
-        if heartbeat.member_epoch != JOIN_EPOCH:
-            raise UnknownGroup(heartbeat.group)
-        return ConsumerGroup(heartbeat.group, self._settings), ()
+                await self.offsets.expire()
 
     # Groups of every kind
 
@@ -243,19 +128,9 @@ class Coordinator:
         self._groups.check_ready(group)
         return self._groups.existing(group).describe()
 
-    def describe_consumer(self, group: str) -> ConsumerGroupDescription:
-        """A group of the new protocol in its own words. Raises UnknownGroup for any other."""
-        self._groups.check_ready(group)
-        found = self._groups.consumer(group)
-        if found is None:
-            raise UnknownGroup(group)
-        return descriptions.describe_consumer(found, self._broker)
-
-    def speaks_new_protocol(self, group: str, member_id: str) -> bool:
-        """Whether this is a member that joined its group by the new protocol."""
-        found = self._groups.consumer(group)
-        member = None if found is None else found.members.get(member_id)
-        return member is not None and not member.is_classic
+    async def delete(self, group: str) -> None:
+        """Forget the group and its offsets. Raises UnknownGroup, GroupNotEmpty."""
+        await self.offsets.delete_group(group)
 
     def settings_of(self, group: str) -> OwnSettings:
         """Settings of the group, which need not exist."""
@@ -277,4 +152,4 @@ class Coordinator:
     async def lag(self, group: str) -> list[PartitionLag]:
         """How far the group is behind, per partition, in order. Raises UnknownGroup."""
         self._groups.check_ready(group)
-        return await self._lag.of(self._groups.existing(group), self.committed(group))
+        return await self._lag.of(self._groups.existing(group), self.offsets.committed(group))

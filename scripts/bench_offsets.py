@@ -57,7 +57,7 @@ async def commit_for(coordinator: Coordinator, given: argparse.Namespace, broker
         groups = [source.randrange(given.groups) for _ in range(min(due, 2000))]
         await asyncio.gather(
             *(
-                coordinator.commit(f"group-{g}", {(TOPIC, 0): OffsetAndMetadata(done + n)})
+                coordinator.offsets.commit(f"group-{g}", {(TOPIC, 0): OffsetAndMetadata(done + n)})
                 for n, g in enumerate(groups)
             )
         )
@@ -83,7 +83,7 @@ async def measure(given: argparse.Namespace, directory: str) -> None:
     everyone = {(TOPIC, 0): OffsetAndMetadata(0)}
     for first in range(0, given.groups, 1000):
         groups = range(first, min(first + 1000, given.groups))
-        await asyncio.gather(*(coordinator.commit(f"group-{g}", everyone) for g in groups))
+        await asyncio.gather(*(coordinator.offsets.commit(f"group-{g}", everyone) for g in groups))
     await commit_for(coordinator, given, broker)
     await coordinator.close()
     held = held_bytes(broker)

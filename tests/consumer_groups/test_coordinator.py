@@ -60,16 +60,18 @@ async def settled() -> None:
 class TestCommits:
     async def test_they_survive_a_restart(self, site: Site) -> None:
         await site.topic("t")
-        await site.coordinator.commit("g", {("t", 1): OffsetAndMetadata(7, 3, "note")})
-        before = site.coordinator.committed("g")
+        await site.coordinator.offsets.commit("g", {("t", 1): OffsetAndMetadata(7, 3, "note")})
+        before = site.coordinator.offsets.committed("g")
         assert before["t", 1][:4] == (7, 3, "note", site.clock.now_ms())
         await site.restart()
-        assert site.coordinator.committed("g") == before
+        assert site.coordinator.offsets.committed("g") == before
 
     async def test_one_that_cannot_be_encoded_fails_alone(self, site: Site) -> None:
         await site.topic("t")
         with pytest.raises(CoordinatorUnavailable):
-            await site.coordinator.commit("g", {("t", 0): OffsetAndMetadata(1, -1, "\ud800")})
+            await site.coordinator.offsets.commit(
+                "g", {("t", 0): OffsetAndMetadata(1, -1, "\ud800")}
+            )
         await site.commit("g", "t", 2)
         assert site.offsets("g") == {("t", 0): 2}
 
@@ -117,7 +119,7 @@ class TestCommits:
 
     async def test_kafkas_way_commits_what_is_good(self, site: Site) -> None:
         await site.topic("t")
-        errors = await site.coordinator.commit_each(
+        errors = await site.coordinator.offsets.commit_each(
             "g",
             {
                 ("t", 0): OffsetAndMetadata(4),
@@ -145,15 +147,17 @@ class TestCommits:
             await site.commit("g", "t", 1)
         offsets = {("t", 0): OffsetAndMetadata(1)}
         with pytest.raises(IllegalGeneration):
-            await site.coordinator.commit("g", offsets, member_id=joined.member_id, generation=9)
-        await site.coordinator.commit(
+            await site.coordinator.offsets.commit(
+                "g", offsets, member_id=joined.member_id, generation=9
+            )
+        await site.coordinator.offsets.commit(
             "g", offsets, member_id=joined.member_id, generation=joined.generation
         )
 
     async def test_a_member_of_no_group_is_told(self, site: Site) -> None:
         await site.topic("t")
         with pytest.raises(UnknownGroup):
-            await site.coordinator.commit(
+            await site.coordinator.offsets.commit(
                 "g", {("t", 0): OffsetAndMetadata(1)}, member_id="m", generation=1
             )
 
@@ -214,7 +218,7 @@ class TestMembers:
             (("t", 1),),
         ]
         assert description.members[0].topics == ("t",)
-        await site.coordinator.leave("g", [LeavingMember(second.member_id)])
+        await site.coordinator.classic.leave("g", [LeavingMember(second.member_id)])
         with pytest.raises(RebalanceInProgress):
             site.heartbeat(first)
 
@@ -235,7 +239,7 @@ class TestMembers:
         await site.restart()
         assert site.coordinator.describe("g") == before
         site.heartbeat(joined)
-        await site.coordinator.commit(
+        await site.coordinator.offsets.commit(
             "g",
             {("t", 0): OffsetAndMetadata(1)},
             member_id=joined.member_id,
@@ -291,7 +295,7 @@ class TestMembers:
         assert site.coordinator.groups() == []
 
     async def test_leaving_a_group_that_does_not_exist(self, site: Site) -> None:
-        (left,) = await site.coordinator.leave("g", [LeavingMember("m")])
+        (left,) = await site.coordinator.classic.leave("g", [LeavingMember("m")])
         assert isinstance(left.error, UnknownMember)
 
     async def test_a_client_that_hangs_up_changes_nothing_for_the_others(self, site: Site) -> None:
@@ -314,7 +318,7 @@ class TestLoading:
         site.coordinator = Coordinator(site.broker)
         await site.coordinator.start()
         with pytest.raises(CoordinatorLoading):
-            site.coordinator.committed("g")
+            site.coordinator.offsets.committed("g")
         with pytest.raises(CoordinatorLoading):
             await site.commit("g", "t", 6)
         assert site.broker.committed_offset("g", "t", 0) is None
@@ -365,7 +369,7 @@ class TestDeleting:
         joined = await site.member("g", "t")
         with pytest.raises(GroupNotEmpty):
             await site.coordinator.delete("g")
-        await site.coordinator.leave("g", [LeavingMember(joined.member_id)])
+        await site.coordinator.classic.leave("g", [LeavingMember(joined.member_id)])
         await site.commit("g", "t", 5, 6)
         await site.coordinator.delete("g")
         for _ in range(2):
@@ -390,31 +394,31 @@ class TestDeleting:
         await site.topic("u")
         await site.commit("g", "t", 1, 2)
         await site.commit("g", "u", 3)
-        await site.coordinator.delete_offsets("g", "t", [1])
+        await site.coordinator.offsets.delete("g", "t", [1])
         assert site.offsets("g") == {("t", 0): 1, ("u", 0): 3}
-        await site.coordinator.delete_offsets("g", "t")
+        await site.coordinator.offsets.delete("g", "t")
         assert site.offsets("g") == {("u", 0): 3}
         with pytest.raises(UnknownGroup):
-            await site.coordinator.delete_offsets("nobody", "t")
+            await site.coordinator.offsets.delete("nobody", "t")
 
     async def test_a_group_without_offsets_is_empty_until_it_expires(self, site: Site) -> None:
         await site.topic("t")
         for group in ("deleted", "expired"):
             await site.commit(group, "t", 1)
-            await site.coordinator.delete_offsets(group, "t")
+            await site.coordinator.offsets.delete(group, "t")
         assert [one.state for one in site.coordinator.groups()] == ["Empty", "Empty"]
         await site.restart()
         assert site.coordinator.describe("deleted").state == "Empty"
-        await site.coordinator.delete_offsets("deleted", "t")
+        await site.coordinator.offsets.delete("deleted", "t")
         await site.coordinator.delete("deleted")
         with pytest.raises(UnknownGroup):
             site.coordinator.describe("deleted")
         assert [one.group for one in site.coordinator.groups()] == ["expired"]
         await site.commit("expired", "t", 1)
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         assert site.offsets("expired") == {("t", 0): 1}
-        await site.coordinator.delete_offsets("expired", "t")
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.delete("expired", "t")
+        await site.coordinator.offsets.expire()
         for _ in range(2):
             assert site.coordinator.groups() == []
             await site.restart()
@@ -426,8 +430,8 @@ class TestDeleting:
         await site.commit("g", "u", 1)
         await site.member("g", "t")
         with pytest.raises(GroupSubscribed):
-            await site.coordinator.delete_offsets("g", "t")
-        await site.coordinator.delete_offsets("g", "u")
+            await site.coordinator.offsets.delete("g", "t")
+        await site.coordinator.offsets.delete("g", "u")
         assert site.offsets("g") == {("t", 0): 1}
 
 
@@ -453,7 +457,7 @@ class TestLag:
         await site.topic("t", 3, records=10)
         site.clock.advance(60_000)
         joined = await site.member("g", "t")
-        await site.coordinator.commit(
+        await site.coordinator.offsets.commit(
             "g",
             {("t", 0): OffsetAndMetadata(4), ("t", 1): OffsetAndMetadata(10)},
             member_id=joined.member_id,
@@ -498,46 +502,52 @@ class TestReset:
         ],
     )
     async def test_targets(self, site: Site, to: ResetTarget, after: int) -> None:
-        changes = await site.coordinator.reset("g", to)
+        changes = await site.coordinator.offsets.reset("g", to)
         assert changes == [OffsetChange("t", 0, 4, after)]
         assert site.offsets("g") == {("t", 0): after}
 
     async def test_by_time(self, site: Site) -> None:
-        changes = await site.coordinator.reset("g", ResetTarget.timestamp(self.first_ms + 3))
+        changes = await site.coordinator.offsets.reset(
+            "g", ResetTarget.timestamp(self.first_ms + 3)
+        )
         assert changes[0].after == 3
-        changes = await site.coordinator.reset("g", ResetTarget.timestamp(self.first_ms + 30))
+        changes = await site.coordinator.offsets.reset(
+            "g", ResetTarget.timestamp(self.first_ms + 30)
+        )
         assert changes[0].after == 10
         site.clock.advance(1_000)
-        changes = await site.coordinator.reset("g", ResetTarget.duration(994))
+        changes = await site.coordinator.offsets.reset("g", ResetTarget.duration(994))
         assert changes[0].after == 6
 
     async def test_a_dry_run_changes_nothing(self, site: Site) -> None:
-        changes = await site.coordinator.reset("g", ResetTarget.latest(), dry_run=True)
+        changes = await site.coordinator.offsets.reset("g", ResetTarget.latest(), dry_run=True)
         assert changes == [OffsetChange("t", 0, 4, 10)]
         assert site.offsets("g") == {("t", 0): 4}
 
     async def test_named_topics_and_partitions(self, site: Site) -> None:
-        changes = await site.coordinator.reset("g", ResetTarget.latest(), topics=["t"])
+        changes = await site.coordinator.offsets.reset("g", ResetTarget.latest(), topics=["t"])
         assert changes == [OffsetChange("t", 0, 4, 10), OffsetChange("t", 1, None, 10)]
-        changes = await site.coordinator.reset("new", ResetTarget.offset(2), partitions=[("t", 1)])
+        changes = await site.coordinator.offsets.reset(
+            "new", ResetTarget.offset(2), partitions=[("t", 1)]
+        )
         assert changes == [OffsetChange("t", 1, None, 2)]
         assert site.offsets("new") == {("t", 1): 2}
 
     async def test_what_is_not_there(self, site: Site) -> None:
         with pytest.raises(UnknownGroup):
-            await site.coordinator.reset("nobody", ResetTarget.latest())
+            await site.coordinator.offsets.reset("nobody", ResetTarget.latest())
         with pytest.raises(UnknownTopic):
-            await site.coordinator.reset("g", ResetTarget.latest(), topics=["nope"])
+            await site.coordinator.offsets.reset("g", ResetTarget.latest(), topics=["nope"])
         with pytest.raises(UnknownPartition):
-            await site.coordinator.reset("g", ResetTarget.latest(), partitions=[("t", 9)])
+            await site.coordinator.offsets.reset("g", ResetTarget.latest(), partitions=[("t", 9)])
         with pytest.raises(InvalidReset):
-            await site.coordinator.reset("g", ResetTarget.shift(1), topics=["t"])
+            await site.coordinator.offsets.reset("g", ResetTarget.shift(1), topics=["t"])
 
     async def test_not_under_the_members_unless_forced(self, site: Site) -> None:
         await site.member("g", "t")
         with pytest.raises(GroupNotEmpty):
-            await site.coordinator.reset("g", ResetTarget.latest())
-        await site.coordinator.reset("g", ResetTarget.latest(), force=True)
+            await site.coordinator.offsets.reset("g", ResetTarget.latest())
+        await site.coordinator.offsets.reset("g", ResetTarget.latest(), force=True)
         assert site.offsets("g") == {("t", 0): 10}
 
 
@@ -547,13 +557,13 @@ class TestExpiry:
         await site.commit("g", "t", 1)
         site.clock.advance(RETENTION_MS - 1)
         await site.commit("g", "t", 1, 2)
-        await site.coordinator.delete_offsets("g", "t", [0])
+        await site.coordinator.offsets.delete("g", "t", [0])
         await site.commit("old", "t", 1)
         site.clock.advance(RETENTION_MS - 1)
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         assert site.offsets("g") == {("t", 1): 2}
         site.clock.advance(1)
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         assert site.coordinator.groups() == []
         await site.restart()
         assert site.coordinator.groups() == []
@@ -561,7 +571,7 @@ class TestExpiry:
     async def test_of_a_group_from_its_last_member_on(self, site: Site) -> None:
         await site.topic("t")
         joined = await site.member("g", "t")
-        await site.coordinator.commit(
+        await site.coordinator.offsets.commit(
             "g",
             {("t", 0): OffsetAndMetadata(1)},
             member_id=joined.member_id,
@@ -570,16 +580,16 @@ class TestExpiry:
         for _ in range(14):
             site.clock.advance(RETENTION_MS // 7)
             site.heartbeat(joined)
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         assert site.offsets("g") == {("t", 0): 1}
-        await site.coordinator.leave("g", [LeavingMember(joined.member_id)])
+        await site.coordinator.classic.leave("g", [LeavingMember(joined.member_id)])
         await settled()
         site.clock.advance(RETENTION_MS - 1)
         await site.restart()
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         assert site.offsets("g") == {("t", 0): 1}
         site.clock.advance(1)
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         assert site.coordinator.groups() == []
 
     async def test_of_topics_that_a_stable_group_reads_no_more(self, site: Site) -> None:
@@ -590,7 +600,7 @@ class TestExpiry:
         joined = await site.member("g", "t")
         site.clock.advance(RETENTION_MS)
         site.heartbeat(joined)
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         assert site.offsets("g") == {("t", 0): 1}
 
     async def test_of_topics_that_are_gone(self, site: Site) -> None:
@@ -599,23 +609,23 @@ class TestExpiry:
         await site.commit("g", "t", 1)
         await site.commit("g", "u", 1)
         await site.broker.delete_topic("t")
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         await site.topic("t")
         assert site.offsets("g") == {("u", 0): 1}
 
     async def test_a_group_that_committed_nothing(self, site: Site) -> None:
         joined = await site.enter()
-        await site.coordinator.leave("g", [LeavingMember(joined.member_id)])
+        await site.coordinator.classic.leave("g", [LeavingMember(joined.member_id)])
         await settled()
         assert len(site.coordinator.groups()) == 1
-        await site.coordinator.expire_offsets()
+        await site.coordinator.offsets.expire()
         assert site.coordinator.groups() == []
 
 
 async def test_every_record_is_one_that_kafka_knows(site: Site) -> None:
     await site.topic("t")
     joined = await site.member("g", "t")
-    await site.coordinator.leave("g", [LeavingMember(joined.member_id)])
+    await site.coordinator.classic.leave("g", [LeavingMember(joined.member_id)])
     await site.commit("g", "t", 5)
     await site.coordinator.delete("g")
     partition = site.broker.topic(OFFSETS_TOPIC).partition(0)

@@ -71,7 +71,7 @@ def partitions(standing: Standing) -> set[int]:
 class TestTogether:
     async def test_with_a_member_of_the_new_protocol(self, site: Site) -> None:
         first = await join(site)
-        await site.coordinator.consumer_heartbeat(kafka_heartbeat())
+        await site.coordinator.consumer.heartbeat(kafka_heartbeat())
         told = await beat(site, first)
         assert len(told.revoked) == 2
         assert told.is_rebalancing
@@ -79,7 +79,7 @@ class TestTogether:
         waits = kafka_heartbeat(
             member_epoch=3, rebalance_timeout_ms=-1, topic_names=None, owned=None
         )
-        reply = await site.coordinator.consumer_heartbeat(waits)
+        reply = await site.coordinator.consumer.heartbeat(waits)
         assert {index for _, index in reply.assignment or ()} == {0, 1, 2, 3} - partitions(gave_up)
 
     async def test_not_with_members_that_are_no_consumers(self, site: Site) -> None:
@@ -96,7 +96,7 @@ class TestTogether:
 
     async def test_others_are_not_spoken_for(self, site: Site) -> None:
         """A cursor for a Kafka client's member is nobody's."""
-        await site.coordinator.consumer_heartbeat(kafka_heartbeat())
+        await site.coordinator.consumer.heartbeat(kafka_heartbeat())
         text = encode_cursor("g", "kafka", Cursor(2, "earliest", None, {}))
         with pytest.raises(UnknownMember):
             site.coordinator.hosted.read_cursor("g", "kafka", text)
@@ -106,7 +106,7 @@ class TestTogether:
 
 class TestInstances:
     async def test_of_a_kafka_client_is_not_taken(self, site: Site) -> None:
-        await site.coordinator.consumer_heartbeat(kafka_heartbeat(instance_id="till-1"))
+        await site.coordinator.consumer.heartbeat(kafka_heartbeat(instance_id="till-1"))
         with pytest.raises(UnreleasedInstance):
             await join(site, instance_id="till-1")
 

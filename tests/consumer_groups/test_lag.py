@@ -102,8 +102,8 @@ class TestKafkaClients:
         """The client asks for what is committed, and commits what it consumes alone."""
         append(site, 0)
         joined = await site.member("g", "t")
-        site.coordinator.begin("g", [("t", 0), ("t", 1), ("t", 2), ("t", 9), ("u", 0)])
-        await site.coordinator.commit(
+        site.coordinator.offsets.begin("g", [("t", 0), ("t", 1), ("t", 2), ("t", 9), ("u", 0)])
+        await site.coordinator.offsets.commit(
             "g",
             {("t", 0): OffsetAndMetadata(1)},
             member_id=joined.member_id,
@@ -116,7 +116,7 @@ class TestKafkaClients:
     async def test_a_restart_notes_what_is_empty_then(self, site: Site) -> None:
         append(site, 0)
         joined = await site.member("g", "t")
-        await site.coordinator.commit(
+        await site.coordinator.offsets.commit(
             "g",
             {("t", 0): OffsetAndMetadata(1)},
             member_id=joined.member_id,
@@ -130,7 +130,7 @@ class TestKafkaClients:
         """It may begin at either end."""
         append(site, 0, 4)
         await site.member("g", "t")
-        site.coordinator.begin("g", [("t", 0), ("t", 1)])
+        site.coordinator.offsets.begin("g", [("t", 0), ("t", 1)])
         assert await lags(site) == {0: None, 1: 0, 2: 0}
 
     async def test_what_is_not_known_is_told_of(self, site: Site) -> None:
@@ -153,9 +153,9 @@ class TestForgetting:
         standing = await join(site)
         append(site, 1, 10)
         await site.coordinator.hosted.leave("g", standing.member_id)
-        await site.coordinator.commit("g", {("t", 1): OffsetAndMetadata(7)})
+        await site.coordinator.offsets.commit("g", {("t", 1): OffsetAndMetadata(7)})
         assert await lags(site) == {0: 0, 1: 3, 2: 0}
-        await site.coordinator.delete_offsets("g", "t")
+        await site.coordinator.offsets.delete("g", "t")
         assert await lags(site) == {0: 0, 2: 0}
 
     async def test_a_group_that_was_deleted(self, site: Site) -> None:

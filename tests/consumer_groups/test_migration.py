@@ -45,7 +45,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 async def beat(site: Site, member_id: str, epoch: int, **said: Any) -> ConsumerHeartbeatReply:
     heartbeat = ConsumerHeartbeat(group="g", member_id=member_id, member_epoch=epoch, **said)
-    return await site.coordinator.consumer_heartbeat(heartbeat)
+    return await site.coordinator.consumer.heartbeat(heartbeat)
 
 
 async def join_new(site: Site, member_id: str = "new", **said: Any) -> ConsumerHeartbeatReply:
@@ -75,7 +75,7 @@ class TestUpgrade:
         old = await site.member("g", "t")
         reply = await join_new(site)
         assert (reply.member_epoch, reply.assignment) == (old.generation + 1, ())
-        group = site.coordinator.describe_consumer("g")
+        group = site.coordinator.consumer.describe("g")
         (classic, _) = group.members
         assert classic.is_classic
         assert [place.partition for place in classic.assigned] == [0, 1]
@@ -93,7 +93,7 @@ class TestUpgrade:
         site.heartbeat(joined)
         reply = await beat(site, "new", joined.generation)
         assert [partition for _, partition in reply.assignment or ()] == [1 - kept]
-        assert site.coordinator.describe_consumer("g").state == "Stable"
+        assert site.coordinator.consumer.describe("g").state == "Stable"
 
     async def test_a_cooperative_member_gives_up_before_it_is_given(self, site: Site) -> None:
         old = await site.enter("g", "t", protocols=owning())
@@ -116,7 +116,7 @@ class TestUpgrade:
         old = await site.member("g", "t")
         await join_new(site)
         offsets = {("t", 0): OffsetAndMetadata(5)}
-        commit = site.coordinator.commit
+        commit = site.coordinator.offsets.commit
         await commit("g", offsets, member_id=old.member_id, generation=old.generation)
         joined = await site.enter("g", "t", member_id=old.member_id)
         await commit("g", offsets, member_id=old.member_id, generation=joined.generation)
@@ -138,17 +138,17 @@ class TestUpgrade:
         await join_new(site)
         with pytest.raises(RebalanceInProgress):
             await waiting
-        assert len(site.coordinator.describe_consumer("g").members) == 3
+        assert len(site.coordinator.consumer.describe("g").members) == 3
         assert old.member_id in {
-            member.member_id for member in site.coordinator.describe_consumer("g").members
+            member.member_id for member in site.coordinator.consumer.describe("g").members
         }
 
     async def test_a_restart_keeps_the_group_as_it_is(self, site: Site) -> None:
         old = await site.member("g", "t")
         await join_new(site)
-        before = site.coordinator.describe_consumer("g")
+        before = site.coordinator.consumer.describe("g")
         await site.restart()
-        after = site.coordinator.describe_consumer("g")
+        after = site.coordinator.consumer.describe("g")
         assert after._replace(members=()) == before._replace(members=())
         assert sorted(after.members) == sorted(before.members)
         with pytest.raises(RebalanceInProgress):
@@ -189,7 +189,7 @@ class TestClassicMembers:
             site.heartbeat(joined)
         again = await site.enter("g", "t", member_id=joined.member_id)
         assert len(await synced(site, again)) == 1
-        assert site.coordinator.describe_consumer("g").state == "Stable"
+        assert site.coordinator.consumer.describe("g").state == "Stable"
 
     async def test_are_given_up_when_silent_for_their_own_timeout(self, site: Site) -> None:
         await join_new(site)
@@ -214,10 +214,10 @@ class TestClassicMembers:
     async def test_a_static_one_is_replaced_without_a_rebalance(self, site: Site) -> None:
         await join_new(site)
         old = await site.enter("g", "t", instance_id="i")
-        epoch = site.coordinator.describe_consumer("g").epoch
+        epoch = site.coordinator.consumer.describe("g").epoch
         new = await site.enter("g", "t", instance_id="i")
         assert (new.member_id != old.member_id, new.generation) == (True, old.generation)
-        assert site.coordinator.describe_consumer("g").epoch == epoch
+        assert site.coordinator.consumer.describe("g").epoch == epoch
         with pytest.raises(FencedInstance):
             await site.enter("g", "t", instance_id="i", member_id=old.member_id)
 
@@ -253,9 +253,11 @@ class TestClassicMembers:
             protocols=(("range", b""),),
         )
         with pytest.raises(MemberIdRequired) as required:
-            await site.coordinator.join(request)
+            await site.coordinator.classic.join(request)
         with pytest.raises(InconsistentProtocol):
-            await site.coordinator.join(replace(request, member_id=required.value.member_id))
+            await site.coordinator.classic.join(
+                replace(request, member_id=required.value.member_id)
+            )
 
     async def test_are_kept_out_where_the_policy_forbids_it(self, tmp_path: Path) -> None:
         site = Site(tmp_path / "other", group_consumer_migration_policy="disabled")
@@ -270,11 +272,11 @@ class TestClassicMembers:
     async def test_leave(self, site: Site) -> None:
         await join_new(site)
         joined = await site.enter("g", "t")
-        left = await site.coordinator.leave(
+        left = await site.coordinator.classic.leave(
             "g", [LeavingMember(joined.member_id), LeavingMember("nobody")]
         )
         assert [type(one.error) for one in left] == [type(None), UnknownMember]
-        (member,) = site.coordinator.describe_consumer("g").members
+        (member,) = site.coordinator.consumer.describe("g").members
         assert member.member_id == "new"
 
     @pytest.mark.parametrize("leaving", [LeavingMember("new"), LeavingMember("", "i")])
@@ -282,9 +284,9 @@ class TestClassicMembers:
         self, site: Site, leaving: LeavingMember
     ) -> None:
         await join_new(site, instance_id="i")
-        (left,) = await site.coordinator.leave("g", [leaving])
+        (left,) = await site.coordinator.classic.leave("g", [leaving])
         assert left.error is None
-        assert site.coordinator.describe_consumer("g").state == "Empty"
+        assert site.coordinator.consumer.describe("g").state == "Empty"
         with pytest.raises(UnknownMember):
             await beat(site, "new", 2)
 

@@ -35,7 +35,7 @@ async def test_it_never_holds_more_than_a_few_times_its_live_content(tmp_path: P
     most = 0
     for number in range(ROUNDS):
         offset = {("t", 0): OffsetAndMetadata(number, -1, METADATA)}
-        await asyncio.gather(*(coordinator.commit(f"g{n}", offset) for n in range(GROUPS)))
+        await asyncio.gather(*(coordinator.offsets.commit(f"g{n}", offset) for n in range(GROUPS)))
         if broker.sealed.is_set():
             broker.sealed.clear()
             await broker.compaction.run(broker.clock.now_ms())
@@ -47,7 +47,7 @@ async def test_it_never_holds_more_than_a_few_times_its_live_content(tmp_path: P
     await broker.close()
     broker, coordinator = await opened(tmp_path)
     for number in range(GROUPS):
-        committed = coordinator.committed_offset(f"g{number}", "t", 0)
+        committed = coordinator.offsets.committed_offset(f"g{number}", "t", 0)
         assert committed == ROUNDS - 1
     await coordinator.close()
     await broker.close()
@@ -57,10 +57,10 @@ async def test_what_is_shown_of_loading_ends_at_the_total(tmp_path: Path) -> Non
     broker, coordinator = await opened(tmp_path)
     await broker.create_topic("t", 1)
     for number in range(5):
-        await coordinator.commit("g", {("t", 0): OffsetAndMetadata(number)})
+        await coordinator.offsets.commit("g", {("t", 0): OffsetAndMetadata(number)})
     broker.topic(OFFSETS_TOPIC).partition(0).seal()
     await broker.topic(OFFSETS_TOPIC).partition(0).flushed(5)
-    await coordinator.commit("g", {("t", 0): OffsetAndMetadata(5)})
+    await coordinator.offsets.commit("g", {("t", 0): OffsetAndMetadata(5)})
     await broker.compaction.run(broker.clock.now_ms())
     assert broker.compaction.counters.compacted == 1
     await coordinator.close()

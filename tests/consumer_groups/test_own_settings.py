@@ -25,7 +25,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 async def beat(site: Site, group: str, epoch: int = 0) -> ConsumerHeartbeatReply:
     joins = epoch == 0
-    return await site.coordinator.consumer_heartbeat(
+    return await site.coordinator.consumer.heartbeat(
         ConsumerHeartbeat(
             group=group,
             member_id="m",
@@ -38,7 +38,7 @@ async def beat(site: Site, group: str, epoch: int = 0) -> ConsumerHeartbeatReply
 
 
 def members(site: Site, group: str) -> int:
-    return len(site.coordinator.describe_consumer(group).members)
+    return len(site.coordinator.consumer.describe(group).members)
 
 
 class TestObeyed:

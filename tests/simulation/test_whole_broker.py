@@ -83,7 +83,7 @@ class _Scenario:
             await asyncio.sleep(self.world.random.randrange(300) / 1000)
             offsets = {key: OffsetAndMetadata(end) for key, end in self.acknowledged.items()}
             if offsets:
-                await self.coordinator.commit("g", offsets)
+                await self.coordinator.offsets.commit("g", offsets)
                 self.committed.update({key: one.offset for key, one in offsets.items()})
 
     async def stop(self) -> None:
@@ -94,7 +94,7 @@ class _Scenario:
         """What was acknowledged is there."""
         for (name, index), end in self.acknowledged.items():
             assert self.broker.topic(name).partition(index).end_offset >= end
-        committed = self.coordinator.committed("g") if self.committed else {}
+        committed = self.coordinator.offsets.committed("g") if self.committed else {}
         for key, offset in self.committed.items():
             assert committed[key].offset >= offset
 

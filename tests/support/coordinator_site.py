@@ -78,12 +78,12 @@ class Site:
                 partition.append(encode_batch([(now_ms, None, b"v", ())]))
 
     async def commit(self, group: str, topic: str, *offsets: int) -> None:
-        await self.coordinator.commit(
+        await self.coordinator.offsets.commit(
             group, {(topic, i): OffsetAndMetadata(offset) for i, offset in enumerate(offsets)}
         )
 
     def offsets(self, group: str) -> dict[tuple[str, int], int]:
-        committed = self.coordinator.committed(group)
+        committed = self.coordinator.offsets.committed(group)
         return {place: offset.offset for place, offset in committed.items()}
 
     async def enter(self, group: str = "g", *topics: str, **changes: Any) -> JoinReply:
@@ -98,9 +98,11 @@ class Site:
         )
         request = replace(request, **changes)
         try:
-            return await self.coordinator.join(request)
+            return await self.coordinator.classic.join(request)
         except MemberIdRequired as required:
-            return await self.coordinator.join(replace(request, member_id=required.member_id))
+            return await self.coordinator.classic.join(
+                replace(request, member_id=required.member_id)
+            )
 
     async def member(self, group: str = "g", *topics: str) -> JoinReply:
         """A group with one member that has everything of the topics."""
@@ -116,7 +118,7 @@ class Site:
     async def sync(
         self, joined: JoinReply, assignments: dict[str, bytes], group: str = "g"
     ) -> SyncReply:
-        return await self.coordinator.sync(
+        return await self.coordinator.classic.sync(
             SyncRequest(
                 group=group,
                 generation=joined.generation,
@@ -126,7 +128,7 @@ class Site:
         )
 
     def heartbeat(self, joined: JoinReply, group: str = "g") -> None:
-        self.coordinator.heartbeat(
+        self.coordinator.classic.heartbeat(
             HeartbeatRequest(group=group, generation=joined.generation, member_id=joined.member_id)
         )
 

@@ -196,7 +196,7 @@ class HostedSimulation:
                 assert place not in owners, f"{place[1]} is {owners[place]}'s as well"
                 owners[place] = caller.member_id
         topic_id = self._site.broker.topic(TOPIC).id
-        for (_, index), offset in self._site.coordinator.committed(GROUP).items():
+        for (_, index), offset in self._site.coordinator.offsets.committed(GROUP).items():
             assert offset.offset >= self._committed.get(index, 0), "a commit went back"
             self._committed[index] = offset.offset
             before = {((topic_id, index), n) for n in range(offset.offset)}

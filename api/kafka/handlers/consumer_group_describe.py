@@ -37,7 +37,7 @@ def _describe(call: Call, name: str) -> dict[str, Any]:
         if not name:
             raise InvalidGroupId(name)
         call.access.group(name, DESCRIBE)
-        group = call.coordinator.describe_consumer(name)
+        group = call.coordinator.consumer.describe(name)
     except GroupError as error:
         return {"error_code": code_of(error), "error_message": str(error), "group_id": name}
     return {

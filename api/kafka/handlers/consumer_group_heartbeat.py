@@ -30,7 +30,7 @@ async def handle(call: Call, request: Any) -> Values:
         call.access.group(request.group_id, READ)
         for name in request.subscribed_topic_names or ():
             call.access.check_topic(name, DESCRIBE)
-        reply = await call.coordinator.consumer_heartbeat(_heartbeat(call, request))
+        reply = await call.coordinator.consumer.heartbeat(_heartbeat(call, request))
     except (GroupError, TopicNotAuthorized) as error:
         return {"error_code": code_of(error), "error_message": str(error)}
     assignment = None

@@ -19,7 +19,7 @@ def handle(call: Call, request: Any) -> Values:
     """Nothing but an error code."""
     try:
         call.access.group(request.group_id, READ)
-        call.coordinator.heartbeat(
+        call.coordinator.classic.heartbeat(
             HeartbeatRequest(
                 group=request.group_id,
                 generation=request.generation_id,

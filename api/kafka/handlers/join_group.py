@@ -24,7 +24,7 @@ async def handle(call: Call, request: Any) -> Values:
     """The generation, and for the leader all members."""
     try:
         call.access.group(request.group_id, READ)
-        reply = await call.coordinator.join(_join(call, request))
+        reply = await call.coordinator.classic.join(_join(call, request))
     except GroupError as error:
         given = error.member_id if isinstance(error, MemberIdRequired) else request.member_id
         return {

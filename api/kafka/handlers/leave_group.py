@@ -23,7 +23,7 @@ async def handle(call: Call, request: Any) -> Values:
         members = [LeavingMember(one.member_id, one.group_instance_id) for one in request.members]
     try:
         call.access.group(request.group_id, READ)
-        left = await call.coordinator.leave(request.group_id, members)
+        left = await call.coordinator.classic.leave(request.group_id, members)
     except GroupError as error:
         return {"error_code": code_of(error)}
     answers = [

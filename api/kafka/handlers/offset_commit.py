@@ -71,12 +71,12 @@ async def _commit(call: Call, request: Any, offsets: Offsets) -> dict[tuple[str,
         call.access.group(request.group_id, READ)
     except GroupError as error:
         return dict.fromkeys(offsets, code_of(error))
-    if call.version < _NEW_PROTOCOL_VERSION and call.coordinator.speaks_new_protocol(
+    if call.version < _NEW_PROTOCOL_VERSION and call.coordinator.consumer.has_member(
         request.group_id, request.member_id
     ):
         return dict.fromkeys(offsets, _UNSUPPORTED_VERSION)
     try:
-        errors = await call.coordinator.commit_each(
+        errors = await call.coordinator.offsets.commit_each(
             request.group_id,
             offsets,
             member_id=request.member_id,

@@ -30,7 +30,7 @@ async def handle(call: Call, request: Any) -> Values:
         codes = {index: _code(call, topic.name, index) for index in indexes}
         known = [index for index, code in codes.items() if not code]
         try:
-            await call.coordinator.delete_offsets(request.group_id, topic.name, known)
+            await call.coordinator.offsets.delete(request.group_id, topic.name, known)
         except GroupSubscribed as error:
             codes.update(dict.fromkeys(known, code_of(error)))
         except GroupError as error:

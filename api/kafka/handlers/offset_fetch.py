@@ -38,9 +38,9 @@ async def _group(call: Call, group: Any) -> dict[str, Any]:
     except GroupError as error:
         return {"group_id": group.group_id, "error_code": code_of(error), "topics": ()}
     # A commit may have come on the same connection and still be under way.
-    await call.coordinator.settle(group.group_id)
+    await call.coordinator.offsets.settle(group.group_id)
     try:
-        committed = call.coordinator.committed(
+        committed = call.coordinator.offsets.committed(
             group.group_id,
             member_id=getattr(group, "member_id", None) or UNKNOWN_MEMBER_ID,
             member_epoch=getattr(group, "member_epoch", -1),
@@ -50,7 +50,7 @@ async def _group(call: Call, group: Any) -> dict[str, Any]:
     asked = group.topics
     topics = _all(call, committed) if asked is None else [_topic(call, t, committed) for t in asked]
     if asked is not None:
-        call.coordinator.begin(group.group_id, _begun(topics))
+        call.coordinator.offsets.begin(group.group_id, _begun(topics))
     return {"group_id": group.group_id, "error_code": 0, "topics": topics}
 
 

@@ -26,7 +26,7 @@ async def handle(call: Call, request: Any) -> Values:
         return {"error_code": _INCONSISTENT_GROUP_PROTOCOL}
     try:
         call.access.group(request.group_id, READ)
-        reply = await call.coordinator.sync(
+        reply = await call.coordinator.classic.sync(
             SyncRequest(
                 group=request.group_id,
                 generation=request.generation_id,

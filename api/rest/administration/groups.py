@@ -108,7 +108,7 @@ def _offsets(context: RestContext, router: APIRouter) -> None:
         for one in body.offsets:
             access.check_topic(one.topic, READ)
         try:
-            await coordinator.commit(group, offsets_of(body))
+            await coordinator.offsets.commit(group, offsets_of(body))
         except UnknownMember:
             raise GroupNotEmpty(group) from None
         return committed_offsets(coordinator, group)
@@ -118,7 +118,7 @@ def _offsets(context: RestContext, router: APIRouter) -> None:
         """Forget what the group has committed for a topic."""
         context.access.group(group, DELETE)
         context.access.check_topic(topic, READ)
-        await coordinator.delete_offsets(group, topic)
+        await coordinator.offsets.delete(group, topic)
         return Response(status_code=204)
 
     @router.post("/{group:name}/offsets:reset", responses=errors(404, 409, 507))
@@ -129,7 +129,7 @@ def _offsets(context: RestContext, router: APIRouter) -> None:
         for name in {*(body.topics or ()), *(one.topic for one in body.partitions or ())}:
             access.check_topic(name, READ)
         places = [(one.topic, one.partition) for one in body.partitions or ()]
-        changes = await coordinator.reset(
+        changes = await coordinator.offsets.reset(
             group,
             _target(body, context.broker.clock.now_ms()),
             topics=body.topics,
@@ -179,7 +179,9 @@ def committed_offsets(coordinator: Coordinator, group: str) -> CommittedOffsets:
                 metadata=committed.metadata,
                 commit_timestamp=committed.commit_timestamp_ms,
             )
-            for (topic, partition), committed in sorted(coordinator.committed(group).items())
+            for (topic, partition), committed in sorted(
+                coordinator.offsets.committed(group).items()
+            )
         ]
     )
 
