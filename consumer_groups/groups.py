@@ -29,7 +29,7 @@ from tidelog.consumer_groups.errors import (
 )
 from tidelog.consumer_groups.group_news import GroupNews
 from tidelog.consumer_groups.offset_store import OffsetStore
-from tidelog.consumer_groups.offsets_topic import OffsetsTopic
+from tidelog.consumer_groups.offsets_topic import offsets_topic
 from tidelog.consumer_groups.own_settings import GroupsOwnSettings
 from tidelog.consumer_groups.records.consumer_group_records import GroupEpochRecord
 from tidelog.consumer_groups.records.group_records import GroupRecord, OffsetRecord, StateRecord
@@ -61,7 +61,7 @@ class Groups:
         self.own_settings = GroupsOwnSettings(broker)
         self.offsets = OffsetStore()
         self.beginnings = Beginnings()
-        self.topic = OffsetsTopic(broker, self.settings, self._apply)
+        self.topic = offsets_topic(broker, self.settings, self._apply)
         self.loading = True
         self.failure: str | None = None
         """Why no group can be served until the next start, or None."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from hashlib import blake2b
 
+from tidelog.storage.batches.control_record import ABORT, COMMIT, end_of_transaction
 from tidelog.storage.batches.record import Record
 from tidelog.storage.batches.record_batch import BatchHeader, readable_records
 from tidelog.storage.local.batch_file import StoredBatch
@@ -18,7 +19,6 @@ _ENTRY_BYTES = 200
 _KEY_BYTES_MAX = 32
 _DIGEST_BYTES = 40
 """Longer than any key that is kept as it is, so that a digest never equals one."""
-_ABORT, _COMMIT = 0, 1
 
 
 class KeyMap:
@@ -73,11 +73,11 @@ class KeyMap:
         self._open_records -= len(written)
         if not records or not written:
             return
-        kind = int.from_bytes((records[0].key or b"")[2:4], "big", signed=True)
-        if kind == _COMMIT:
+        kind = end_of_transaction(records)
+        if kind == COMMIT:
             newer = [one for one in written if self.is_newest(one.key or b"", one.offset)]
             self._note(newer)
-        elif kind == _ABORT:
+        elif kind == ABORT:
             offsets = range(written[0].offset, header.base_offset)
             self._aborted[header.producer_id].append(offsets)
 

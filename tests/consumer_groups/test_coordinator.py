@@ -13,6 +13,7 @@ from tests.support.coordinator_site import SESSION_MS, Site
 from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
 from tidelog.broker.errors import UnknownPartition, UnknownTopic
+from tidelog.broker.state_topic import partition_of
 from tidelog.consumer_groups.classic.consumer_protocol import (
     encode_assignment,
 )
@@ -35,7 +36,7 @@ from tidelog.consumer_groups.errors import (
     UnknownMember,
 )
 from tidelog.consumer_groups.offsets import OffsetAndMetadata, OffsetChange, ResetTarget
-from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC, partition_of
+from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC
 from tidelog.consumer_groups.records.group_records import OffsetRecord, encode
 from tidelog.storage.batches.record_batch import batches, decode_records, encode_batch
 
