@@ -1,8 +1,10 @@
-"""The catalog: topics, their ids, partitions and settings, and settings of groups, in SQLite.
+"""The catalog: topics, their ids, partitions and settings, settings of groups and of the broker.
+
+It is kept in SQLite; what it has of each of them stands in the file of that name, beside this one.
 
 Every change is durable when its call returns (write-ahead log, full sync), and folded into the
 file, so that a copy of that alone is whole. One thread owns the connection, so the event loop
-never waits in it. The SQL is what PostgreSQL understands too.
+never waits in it.
 
 A catalog that is lost loses nothing: topics stand beside their logs (``topic_row.py``), the rest
 in a copy (``catalog_copy.py``), which also tells an older catalog from the last.
@@ -17,21 +19,26 @@ import uuid
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from crc32c import crc32c
-
+from tidelog.broker.catalog import (
+    broker_settings,
+    group_settings,
+    meta,
+    migrations,
+    producer_ids,
+    topics,
+)
 from tidelog.broker.catalog.catalog_copy import (
     BrokerChanges,
     CatalogCopy,
     Standing,
-    decode_broker,
     decode_copy,
-    encode_broker,
     encode_copy,
     settle,
     standing,
 )
-from tidelog.broker.catalog.catalog_database import NoCatalog, open_database, unusable
-from tidelog.broker.catalog.topic_row import TopicRow, decode_settings, encode_settings
+from tidelog.broker.catalog.catalog_database import NoCatalog, Statement, open_database, unusable
+from tidelog.broker.catalog.migrations import SCHEMA_VERSION
+from tidelog.broker.catalog.topic_row import TopicRow
 from tidelog.broker.environment import Environment
 from tidelog.broker.errors import CatalogUnreadable
 from tidelog.storage.errors import StorageError
@@ -40,27 +47,7 @@ from tidelog.storage.local import file_names
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
-PRODUCER_ID_BLOCK = 1000
-
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS topics ("
-    " topic_id TEXT PRIMARY KEY, name TEXT NOT NULL, partitions INTEGER NOT NULL,"
-    " settings TEXT NOT NULL, deleting INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS group_settings (name TEXT PRIMARY KEY, settings TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS producer_ids (next_id BIGINT NOT NULL)",
-)
-_PUT_META = (
-    "INSERT INTO meta (name, value) VALUES (?, ?)"
-    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
-_PUT_TOPIC = (
-    "INSERT INTO topics (topic_id, name, partitions, settings, deleting) VALUES (?, ?, ?, ?, ?)"
-)
 _log = logging.getLogger("tidelog.catalog")
-
-Statement = tuple[str, tuple[object, ...]]
 
 
 class Loaded(NamedTuple):
@@ -115,46 +102,35 @@ class Catalog:
         self._changes = self.known.changes or 0
 
     def _load(self, connection: sqlite3.Connection) -> Loaded | None:
-        """Raises NoCatalog, sqlite3.Error, CatalogUnreadable."""
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if not tables:
+        """Raises NoCatalog, sqlite3.Error, CatalogUnreadable, and storage errors of an upgrade."""
+        version = migrations.found_version(connection)
+        if version is None:
             return None
-        meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        if "schema" not in meta:
-            raise NoCatalog("its schema has no version")
-        if meta["schema"] != str(SCHEMA_VERSION):
-            reason = f"its schema is version {meta['schema']}, this broker knows {SCHEMA_VERSION}"
+        if version == str(SCHEMA_VERSION):
+            return _read(connection)
+        if not migrations.is_older(version):
+            reason = f"its schema is version {version}, this broker knows {SCHEMA_VERSION}"
             raise CatalogUnreadable(self.path, reason)
-        topics = connection.execute(
-            "SELECT name, topic_id, partitions, settings, deleting FROM topics ORDER BY name"
-        ).fetchall()
-        groups = connection.execute("SELECT name, settings FROM group_settings").fetchall()
-        ids = connection.execute("SELECT next_id FROM producer_ids").fetchall()
+        return self._upgrade(connection, version)
+
+    def _upgrade(self, connection: sqlite3.Connection, version: str) -> Loaded:
+        """Keep a copy of the older catalog, then make it one of this version, or leave it."""
+        kept = f"{self.path}.before-{SCHEMA_VERSION}"
+        self._disk.write_atomically(kept, connection.serialize())
+        connection.execute("BEGIN IMMEDIATE")
         try:
-            rows = [
-                TopicRow(
-                    name,
-                    uuid.UUID(topic_id),
-                    int(partitions),
-                    decode_settings(settings),
-                    deleting != 0,
-                )
-                for name, topic_id, partitions, settings, deleting in topics
-            ]
-            doubtful = frozenset(
-                row.id
-                for row, (*_, deleting) in zip(rows, topics, strict=True)
-                if row.deleting and deleting != _mark(row.id)
-            )
-            own = CatalogCopy(
-                int(meta["changes"]) if "changes" in meta else None,
-                int(ids[0][0]) if ids else 0,
-                {str(name): decode_settings(settings) for name, settings in groups},
-                decode_broker(meta.get("broker", "{}")),
-            )
-        except (ValueError, TypeError, AttributeError) as error:
-            raise NoCatalog(str(error)) from error
-        return Loaded(rows, doubtful, own)
+            try:
+                migrations.upgrade(connection, version)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise NoCatalog(str(error)) from error
+            loaded = _read(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()
+            raise
+        self._database.fold(self.path, connection)
+        _log.info("%s has schema %d now; as it was, it is %s", self.path, SCHEMA_VERSION, kept)
+        return loaded
 
     def _read_copy(self) -> CatalogCopy | None:
         if not self._disk.exists(self._copy_path):
@@ -168,10 +144,10 @@ class Catalog:
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _query(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    def _query(self, load: Callable[[sqlite3.Connection], T]) -> T:
         assert self._connection is not None, "the catalog is open"
         try:
-            return self._connection.execute(sql, values).fetchall()
+            return load(self._connection)
         except sqlite3.Error as error:
             raise unusable(self.path, error) from error
 
@@ -189,7 +165,7 @@ class Catalog:
 
     def _change_counted(self, *statements: Statement) -> None:
         """As ``_change``, for what the copy holds or what makes it out of date."""
-        self._change(*statements, (_PUT_META, ("changes", str(self._changes + 1))))
+        self._change(*statements, meta.put("changes", str(self._changes + 1)))
         self._changes += 1
         self._write_copy()
 
@@ -209,20 +185,17 @@ class Catalog:
 
     def _settle(self, rows: list[TopicRow], next_producer_id: int) -> None:
         changes: list[Statement] = []
-        topics, own = ([], None) if self.loaded is None else (self.loaded.topics, self.loaded.own)
+        said, own = ([], None) if self.loaded is None else (self.loaded.topics, self.loaded.own)
         if own is None:
-            changes += [(statement, ()) for statement in _SCHEMA]
-            changes.append((_PUT_META, ("schema", str(SCHEMA_VERSION))))
-        if sorted(topics) != sorted(rows) or (self.loaded and self.loaded.doubtful):
-            changes.append(("DELETE FROM topics", ()))
-            changes += [_put_topic(row) for row in rows]
+            changes += migrations.create()
+        if sorted(said) != sorted(rows) or (self.loaded and self.loaded.doubtful):
+            changes += topics.replace_all(rows)
         if own is None or own.groups != self.known.groups:
-            changes.append(("DELETE FROM group_settings", ()))
-            changes += [_put_group(name, own) for name, own in self.known.groups.items()]
+            changes += group_settings.replace_all(self.known.groups)
         if own is None or own.broker != self.known.broker:
-            changes.append(_put_broker(self.known.broker))
+            changes += broker_settings.replace_all(self.known.broker)
         if own is None or own.next_producer_id != next_producer_id:
-            changes += _put_producer_ids(next_producer_id)
+            changes += producer_ids.put(next_producer_id)
         if changes or own is None or own.changes is None:
             self._change_counted(*changes)
         elif self.copy != own:
@@ -234,27 +207,23 @@ class Catalog:
 
     async def skip_producer_ids(self, next_producer_id: int) -> None:
         """Go on from there."""
-        await self._run(lambda: self._change_counted(*_put_producer_ids(next_producer_id)))
+        await self._run(lambda: self._change_counted(*producer_ids.put(next_producer_id)))
 
     async def create_topic(self, row: TopicRow) -> None:
         """Remember a topic whose logs exist."""
-        await self._run(lambda: self._change(_put_topic(row)))
+        await self._run(lambda: self._change(topics.put(row)))
 
     async def mark_deleting(self, topic_id: uuid.UUID) -> None:
         """From here on the topic is gone, whatever happens to its files."""
-        sql = "UPDATE topics SET deleting = ? WHERE topic_id = ?"
-        await self._run(lambda: self._change((sql, (_mark(topic_id), str(topic_id)))))
+        await self._run(lambda: self._change(topics.mark_deleting(topic_id)))
 
     async def forget_topic(self, topic_id: uuid.UUID) -> None:
         """The topic's files are out of the way: drop its row."""
-        sql = "DELETE FROM topics WHERE topic_id = ?"
-        await self._run(lambda: self._change_counted((sql, (str(topic_id),))))
+        await self._run(lambda: self._change_counted(topics.forget(topic_id)))
 
     async def change_topic(self, row: TopicRow) -> None:
         """Replace a topic's partition count and overrides."""
-        sql = "UPDATE topics SET partitions = ?, settings = ? WHERE topic_id = ?"
-        values = row.partitions, encode_settings(row.settings), str(row.id)
-        await self._run(lambda: self._change((sql, values)))
+        await self._run(lambda: self._change(topics.change(row)))
 
     # Groups
 
@@ -263,15 +232,11 @@ class Catalog:
         return await self._run(self._groups)
 
     def _groups(self) -> dict[str, dict[str, str]]:
-        rows = self._query("SELECT name, settings FROM group_settings")
-        return {str(name): decode_settings(str(settings)) for name, settings in rows}
+        return self._query(group_settings.load)
 
     async def set_group_settings(self, name: str, settings: dict[str, str]) -> None:
         """Replace a group's overrides."""
-        statement = _put_group(name, settings)
-        if not settings:
-            statement = "DELETE FROM group_settings WHERE name = ?", (name,)
-        await self._run(lambda: self._change_counted(statement))
+        await self._run(lambda: self._change_counted(group_settings.put(name, settings)))
 
     # The broker
 
@@ -281,9 +246,10 @@ class Catalog:
 
     def _set_broker_settings(self, changes: BrokerChanges) -> None:
         before = self.known
+        changes = {scope: settings for scope, settings in changes.items() if settings}
         self.known = before._replace(broker=changes)
         try:
-            self._change_counted(_put_broker(changes))
+            self._change_counted(*broker_settings.replace_all(changes))
         except BaseException:
             self.known = before
             raise
@@ -294,13 +260,12 @@ class Catalog:
 
     def _take_producer_ids(self) -> range:
         first = self._next_producer_id()
-        following = first + PRODUCER_ID_BLOCK
-        self._change_counted(*_put_producer_ids(following))
+        following = first + producer_ids.BLOCK
+        self._change_counted(*producer_ids.put(following))
         return range(first, following)
 
     def _next_producer_id(self) -> int:
-        rows = self._query("SELECT next_id FROM producer_ids")
-        return int(str(rows[0][0])) if rows else 0
+        return self._query(producer_ids.load)
 
     async def close(self) -> None:
         """No other call may follow."""
@@ -313,31 +278,16 @@ class Catalog:
             self._connection.close()
 
 
-def _mark(topic_id: uuid.UUID) -> int:
-    """Of a topic that is deleted: not what one flipped byte makes of any other value."""
-    return (1 << 32) + crc32c(topic_id.bytes)
-
-
-def _put_topic(row: TopicRow) -> Statement:
-    mark = _mark(row.id) if row.deleting else 0
-    settings = encode_settings(row.settings)
-    return _PUT_TOPIC, (str(row.id), row.name, row.partitions, settings, mark)
-
-
-def _put_group(name: str, settings: dict[str, str]) -> Statement:
-    sql = (
-        "INSERT INTO group_settings (name, settings) VALUES (?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET settings = excluded.settings"
-    )
-    return sql, (name, encode_settings(settings))
-
-
-def _put_broker(changes: BrokerChanges) -> Statement:
-    return _PUT_META, ("broker", encode_broker(changes))
-
-
-def _put_producer_ids(next_id: int) -> list[Statement]:
-    return [
-        ("DELETE FROM producer_ids", ()),
-        ("INSERT INTO producer_ids (next_id) VALUES (?)", (next_id,)),
-    ]
+def _read(connection: sqlite3.Connection) -> Loaded:
+    """What a catalog of this version says. Raises NoCatalog, sqlite3.Error."""
+    said = meta.load(connection)
+    try:
+        own = CatalogCopy(
+            int(said["changes"]) if "changes" in said else None,
+            producer_ids.load(connection),
+            group_settings.load(connection),
+            broker_settings.load(connection),
+        )
+        return Loaded(*topics.load(connection), own)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NoCatalog(str(error)) from error

@@ -17,6 +17,8 @@ from tidelog.storage.errors import DiskFull
 from tidelog.storage.files import Disk
 
 T = TypeVar("T")
+Statement = tuple[str, tuple[object, ...]]
+"""SQL, in the words that PostgreSQL understands too, and the values in it."""
 
 _DAMAGED = ".damaged"
 _SIDE_FILES = ("", "-wal", "-shm")

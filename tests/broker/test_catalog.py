@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.catalog.catalog import PRODUCER_ID_BLOCK
+from tidelog.broker.catalog.producer_ids import BLOCK as PRODUCER_ID_BLOCK
 from tidelog.broker.environment import Environment
 from tidelog.broker.errors import CatalogUnreadable
 from tidelog.broker.settings.broker_settings import BrokerSettings
@@ -260,6 +260,8 @@ async def make_older(path: Path) -> None:
     remove(path, "*/topic.metadata")
     with sqlite3.connect(path / NAME) as connection:
         connection.execute("DELETE FROM meta WHERE name = 'changes'")
+        connection.execute("UPDATE meta SET value = '1' WHERE name = 'schema'")
+        connection.execute("DROP TABLE changed_settings")
         connection.execute("CREATE TABLE broker_settings (name TEXT PRIMARY KEY, value TEXT)")
     connection.close()
 
@@ -330,11 +332,11 @@ async def test_a_catalog_that_cannot_be_had_now_stays_as_it_is(tmp_path: Path) -
     await fill(broker)
     await broker.close()
     later = sqlite3.connect(tmp_path / NAME)
-    later.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
+    later.execute("UPDATE meta SET value = '3' WHERE name = 'schema'")
     later.commit()
     later.close()
     content = (tmp_path / NAME).read_bytes()
-    with pytest.raises(CatalogUnreadable, match="schema is version 2"):
+    with pytest.raises(CatalogUnreadable, match="schema is version 3"):
         await open_broker(tmp_path)
     assert (tmp_path / NAME).read_bytes() == content
     (tmp_path / NAME).unlink()
