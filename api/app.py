@@ -140,7 +140,7 @@ class App:
     def summary(self) -> str:
         """What is served where, in a line."""
         text = f"serving {', '.join(self.addresses.listeners)}"
-        broken = len(self.broker.stopped())
+        broken = len(self.broker.store.stopped())
         return f"{text}; {broken} partitions are broken, see /health/ready" if broken else text
 
     async def _listen(self) -> None:
@@ -178,7 +178,7 @@ class App:
             _log.warning("%s is open to the network without access control", listener)
 
     def _report_recovery(self) -> None:
-        for cut in self.broker.cuts():
+        for cut in self.broker.store.cuts():
             what = "damage: whole batches followed" if cut.damage else "torn end"
             _log.warning(
                 "%s: %d bytes from position %d were cut (%s) and are kept as %s",

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Callable
-from typing import NamedTuple
 
 from tidelog.broker.catalog.catalog import Catalog
 from tidelog.broker.catalog.settling import (
@@ -50,21 +49,12 @@ from tidelog.broker.traffic import Traffic
 from tidelog.storage.cache.read_cache import ReadCache
 from tidelog.storage.files import allow_open_files
 from tidelog.storage.local.log import Log
-from tidelog.storage.local.log_state import Cut
 
 _READER_THREADS = 4
 _OPEN_FILES = 65_536
 
 CommittedOffset = Callable[[str, str, int], int | None]
 """What a group has committed for a topic's partition, None for nothing."""
-
-
-class StoppedPartition(NamedTuple):
-    """A partition that takes no more writes, and why."""
-
-    topic: str
-    partition: int
-    reason: str
 
 
 class Broker:
@@ -383,20 +373,6 @@ class Broker:
     async def _take_producer_ids(self) -> range:
         async with self._changing:
             return await self.catalog.next_producer_id_block()
-
-    # Health
-
-    def cuts(self) -> list[Cut]:
-        """What recovery took out of logs, and damage not acknowledged yet."""
-        return [cut for log in self.store.logs.values() for cut in log.cuts]
-
-    def stopped(self) -> list[StoppedPartition]:
-        """Partitions that take no more writes."""
-        return [
-            StoppedPartition(topic, partition, log.writes_stopped)
-            for (topic, partition), log in self.store.logs.items()
-            if log.writes_stopped is not None
-        ]
 
 
 def _row(topic: Topic) -> TopicRow:

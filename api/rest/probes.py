@@ -85,7 +85,7 @@ def health(context: RestContext) -> dict[str, Any]:
     broken = [] if broker.recovering else _broken(context)
     problems = [_told(one) for one in broken]
     if not broker.recovering:
-        cuts = (cut for cut in broker.cuts() if cut.damage)
+        cuts = (cut for cut in broker.store.cuts() if cut.damage)
         problems += [f"{cut.path}: damaged, kept as {cut.kept_as}" for cut in cuts]
         failure = broker.store.failure
         if failure is not None and not isinstance(failure, DiskFailed):
@@ -112,7 +112,7 @@ def health(context: RestContext) -> dict[str, Any]:
 
 def _broken(context: RestContext) -> list[Broken]:
     broker = context.broker
-    broken = [Broken(*stopped) for stopped in broker.stopped()]
+    broken = [Broken(*stopped) for stopped in broker.store.stopped()]
     known = {(one.topic, one.partition) for one in broken}
     broken += [
         Broken(OFFSETS_TOPIC, partition, f"groups cannot be served: {reason}")

@@ -28,7 +28,7 @@ from tidelog.storage.local.file_names import (
     set_aside_directory_name,
 )
 from tidelog.storage.local.log import Log
-from tidelog.storage.local.log_state import LogPlace
+from tidelog.storage.local.log_state import Cut, LogPlace
 from tidelog.storage.local.offline_log import OfflineLog
 from tidelog.storage.local.open_segments import OpenSegments
 from tidelog.storage.local.recovery import bytes_to_check, create_log, open_log
@@ -46,6 +46,14 @@ class Retired(NamedTuple):
 
     paths: list[str]
     unfinished: list[str]
+
+
+class StoppedPartition(NamedTuple):
+    """A partition that takes no more writes, and why."""
+
+    topic: str
+    partition: int
+    reason: str
 
 
 class LogStore:
@@ -291,6 +299,20 @@ class LogStore:
                 disk.remove(path)
         except OSError as error:
             _log.error("%s could not be removed: %s", path, reason_of(error))
+
+    # Health
+
+    def cuts(self) -> list[Cut]:
+        """What recovery took out of logs, and damage not acknowledged yet."""
+        return [cut for log in self.logs.values() for cut in log.cuts]
+
+    def stopped(self) -> list[StoppedPartition]:
+        """Partitions that take no more writes."""
+        return [
+            StoppedPartition(topic, partition, log.writes_stopped)
+            for (topic, partition), log in self.logs.items()
+            if log.writes_stopped is not None
+        ]
 
     # Closing
 

@@ -166,7 +166,7 @@ class Case(NamedTuple):
 async def check(case: Case) -> None:
     broker = await open_broker(case.path)
     told = [*broker.opening.findings, *broker.opening.unfinished]
-    assert not broker.stopped(), case.where
+    assert not broker.store.stopped(), case.where
     if case.expected in (TOLD, TOLD_SHOWN):
         assert any(str(case.file) in line for line in told), (case.where, told)
     await check_facts(case, broker)

@@ -103,7 +103,7 @@ async def test_the_first_release_s_directory_opens_and_loses_nothing(tmp_path: P
     site = Site(path)
     await site.start()
     await check(site)
-    assert await site.broker.allocate_producer_id() >= 1000
+    assert await site.broker.producer_ids.allocate() >= 1000
     assert dump(path / KEPT) == before
     kept = (path / KEPT).read_bytes()
     await site.restart()

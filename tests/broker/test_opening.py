@@ -92,7 +92,7 @@ async def test_a_log_that_cannot_be_opened_is_offline(
     assert offline.offline is not None
     assert os.strerror(number) in offline.offline or "too many files" in offline.offline
     assert "t-0" in offline.offline
-    [told] = broker.stopped()
+    [told] = broker.store.stopped()
     assert told == ("t", 0, offline.offline)
     with pytest.raises(PartitionOffline) as caught:
         topic.partition(0)
@@ -105,7 +105,7 @@ async def test_a_log_that_cannot_be_opened_is_offline(
     assert logs(tmp_path / "t-0") == before
     again = await start(tmp_path)
     assert [p.end_offset for p in again.topic("t").all_online()] == [5, 6]
-    assert not again.stopped()
+    assert not again.store.stopped()
     await again.close()
 
 
@@ -128,7 +128,7 @@ async def test_a_full_disk_keeps_no_log_from_being_read(
             with pytest.raises(DiskFull):
                 produce(partitions[0])
     assert [produce(p) for p in partitions] == [6, 6]
-    assert not broker.stopped()
+    assert not broker.store.stopped()
     epoch = partitions[0].leader_epoch
     assert epoch == 1
     await broker.close()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.errors import InvalidSetting, ShuttingDown
 from tidelog.broker.settings.broker_settings import BROKER_SETTINGS, BrokerSettings
 from tidelog.broker.settings.changing_settings import CHANGEABLE, Changed
@@ -21,7 +22,9 @@ LAG = "log.cleaner.{}.compaction.lag.ms"
 
 async def open_broker(path: Path, **given: str) -> Broker:
     settings = {name.replace("_", "."): value for name, value in given.items()}
-    return await Broker.open(str(path), BrokerSettings(settings), ManualClock(NOW))
+    return await Broker.open(
+        str(path), BrokerSettings(settings), Environment(clock=ManualClock(NOW))
+    )
 
 
 def of_topic(broker: Broker, name: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
+from tidelog.broker.environment import Environment
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.broker.topic import Topic
 from tidelog.storage.batches.record_batch import encode_batch
@@ -16,7 +17,9 @@ from tidelog.storage.batches.record_batch import encode_batch
 
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
-    broker = await Broker.open(str(tmp_path), BrokerSettings({}, {}), ManualClock())
+    broker = await Broker.open(
+        str(tmp_path), BrokerSettings({}, {}), Environment(clock=ManualClock())
+    )
     yield broker
     await broker.close()
 
