@@ -421,7 +421,7 @@ class TestExpectations:
         head = produce("no~name", 1, "Expect: 100-continue").partition(b"\r\n\r\n")[0]
         talk.send(head, b"\r\n\r\n")
         answer = talk.answer()
-        assert (answer.status, answer.headers["connection"]) == (422, "close")
+        assert (answer.status, answer.headers["connection"]) == (404, "close")
         talk.send(LIVE)
         assert talk.has_ended
 
