@@ -66,6 +66,57 @@ def test_a_broker_that_comes_back(own: BrokerProcess, way: str, end: str) -> Non
     assert process.returncode == 130
 
 
+def records_of(broker: BrokerProcess, topic: str, count: int) -> list[str]:
+    """All, once there are so many."""
+    path = f"/v1/topics/{topic}/partitions/0/records"
+    with broker.client() as http:
+        while True:
+            http.get(path, params={"offset": count - 1, "reset": "earliest", "wait_ms": 30_000})
+            found = http.get(path, params={"value": "text"}).json()["records"]
+            if len(found) >= count:
+                return [one["value_text"] for one in found]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_copy_goes_on_too(own: BrokerProcess, end: str) -> None:
+    write(own, "before")
+    with own.client() as http:
+        http.post("/v1/topics", json={"name": "u"}).raise_for_status()
+    with start(["copy", "t", "u", "-f"], own.url) as process:
+        assert process.stderr is not None
+        assert records_of(own, "u", 1) == ["before"]
+        getattr(own, end)()
+        assert process.stderr.readline().endswith(b"; it is tried again until one does\n")
+        own.start_again()
+        write(own, "after")
+        assert records_of(own, "u", 2) == ["before", "after"]
+        write(own, "last")
+        assert records_of(own, "u", 3) == ["before", "after", "last"]
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+    assert process.returncode == 143
+    assert said.startswith(b"tidelog: terminated; ")
+
+
+def test_a_copy_whose_answer_was_lost_writes_nothing_twice(own: BrokerProcess) -> None:
+    write(own, "before")
+    with own.client() as http:
+        http.post("/v1/topics", json={"name": "u"}).raise_for_status()
+    with (
+        HoldingProxy(own.url, held="POST /v1/topics/u/records") as proxy,
+        start(["copy", "t", "u", "-f"], proxy.url) as process,
+    ):
+        assert proxy.came.wait(60)
+        own.kill()
+        own.start_again()
+        write(own, "after")
+        assert records_of(own, "u", 2) == ["before", "after"]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert records_of(own, "u", 2) == ["before", "after"]
+
+
 def test_a_group_that_has_given_the_member_up(
     broker: BrokerProcess, topics: WrittenTopics, http: httpx.Client
 ) -> None:
