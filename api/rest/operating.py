@@ -27,7 +27,6 @@ from tidelog.api.rest.models import (
     Warmed,
 )
 from tidelog.api.rest.setting_text import setting_changes
-from tidelog.broker.broker import Broker
 from tidelog.broker.broker_settings import BROKER_SETTINGS
 from tidelog.broker.changing_settings import CHANGEABLE
 from tidelog.broker.partition import Partition
@@ -89,14 +88,14 @@ def routes(context: RestContext) -> APIRouter:
     @router.get("/v1/broker/settings", responses=errors())
     async def show_broker_settings() -> BrokerSettingList:
         """Every setting of the broker, its value and where that is from."""
-        return _settings(broker)
+        return _settings(context)
 
     @router.patch("/v1/broker/settings", responses=errors(507))
     async def alter_broker_settings(body: AlterBrokerSettings) -> BrokerSettingList:
         """Change settings while the broker runs (null resets one); it keeps them when restarted."""
         changes = setting_changes(BROKER_SETTINGS, body.settings)
         await broker.running_settings.alter(changes, validate_only=body.validate_only)
-        return _settings(broker)
+        return _settings(context)
 
     @router.post("/v1/producers", status_code=201, responses=errors(507), tags=["records"])
     async def new_producer() -> ProducerOut:
@@ -106,12 +105,19 @@ def routes(context: RestContext) -> APIRouter:
     return router
 
 
-def _settings(broker: Broker) -> BrokerSettingList:
+def _settings(context: RestContext) -> BrokerSettingList:
+    broker = context.broker
+    in_use = {
+        "node.id": str(broker.node_id),
+        "broker.id": str(broker.node_id),
+        "log.dirs": broker.data_dir,
+        "listeners": ",".join(context.addresses.listeners),
+    }
     return BrokerSettingList(
         settings=[
             BrokerSettingOut(
                 name=one.name,
-                value=one.value,
+                value=in_use.get(one.name, one.value),
                 default=one.setting.default,
                 source=one.source,
                 changeable=one.name in CHANGEABLE,
