@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import platform
+import sys
 from importlib.metadata import version
 
 from tidelog.api.config import Config
@@ -23,7 +23,7 @@ def tell_begin(config: Config) -> None:
     directory, ours = os.path.abspath(config.data_dir), version("tidelog")
     _log.info(
         "Tidelog %s begins: data in %s, process %d, Python %s",
-        *(ours, directory, os.getpid(), platform.python_version()),
+        *(ours, directory, os.getpid(), sys.version.split()[0]),
         extra={"version": ours, "data_dir": directory},
     )
     given = sorted(config.broker.given.items())

@@ -11,7 +11,7 @@ _log = logging.getLogger("tidelog.topics")
 
 
 def tell_made(topic: Topic) -> None:
-    settings = _listed(topic.settings.overrides)
+    settings = "" if topic.internal else _listed(topic.settings.overrides)
     _log.info(
         "topic %s is made: %s%s",
         *(topic.name, _partitions(topic), f", {settings}" if settings else ""),

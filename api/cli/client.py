@@ -127,12 +127,12 @@ class Client:
                 return entries
             query["page_token"] = answer["next_page_token"]
 
-    def lines(self, path: str, query: dict[str, Any], accept: str) -> Iterator[bytes]:
+    def lines(self, path: str, query: dict[str, Any], headers: dict[str, str]) -> Iterator[bytes]:
         """The lines of a streamed answer, as they come."""
         connection = self._connect()
         connection.sock.settimeout(None)
         try:
-            headers = {**self._headers, "Accept": accept}
+            headers = {**self._headers, **headers}
             connection.request("GET", self._target(path, query), None, headers)
             response = connection.getresponse()
             if response.status >= 300:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from tidelog.api.cli.bounds import End
 from tidelog.api.cli.client import Client, path_of
 from tidelog.api.cli.failures import CommandFailed, Refused
+from tidelog.api.cli.persistence import Persistence
 from tidelog.api.cli.positions import Limits, Position, in_turns, positions_of
 from tidelog.api.cli.progress import Progress
 from tidelog.api.cli.record_filter import RecordFilter
@@ -28,6 +30,10 @@ _INTENT = re.compile(r"copying to (\d{1,19})", re.ASCII)
 _GONE = 404
 _ABOUT_RECORDS = (400, 413, 422)
 _OTHER_RECORDS = "idempotency_key_reused"
+
+
+class _TooMuch(CommandFailed):
+    """A page that is to be read again, with fewer records."""
 
 
 class Side(NamedTuple):
@@ -69,6 +75,8 @@ class Copying:
         self._written: dict[int, int] = {}
         """By partition the end of what is written and not committed."""
         self._on_corrupt = "skip" if plan.skip_corrupt else "fail"
+        self._counted: dict[int, int] = {}
+        """By partition the end of what ``copied`` counts: a page may be written again."""
         self.copied = 0
 
     def run(self) -> None:
@@ -80,13 +88,22 @@ class Copying:
                 follow=plan.follow,
             )
         ]
-        self._resume({one.partition: one for one in positions})
+        resume = partial(self._resume, {one.partition: one for one in positions})
+        persistence = Persistence(wanted=plan.follow)
+        resume()
         with self._progress:
-            for position, wait_ms in in_turns(positions, follow=plan.follow):
-                self._copy_page(position, wait_ms)
+            while positions := [one for one in positions if not one.done]:
+                try:
+                    for position, wait_ms in in_turns(positions, follow=plan.follow):
+                        self._copy_page(position, wait_ms)
+                        persistence.answered()
+                except CommandFailed as error:
+                    persistence.wait_after(error)
+                    persistence.ask(resume)
 
     def _resume(self, positions: dict[int, Position]) -> None:
         """Set positions to what is committed; a page that was begun is written to its end."""
+        self._written.clear()
         for committed in self._committed():
             position = positions.get(committed["partition"])
             if committed["topic"] != self._source.topic or position is None:
@@ -123,7 +140,16 @@ class Copying:
         self._commit(partition, end)
 
     def _copy_page(self, position: Position, wait_ms: int) -> None:
-        before, partition = position.offset, position.partition
+        before = position.offset
+        try:
+            self._copy_next_page(position, wait_ms)
+        except CommandFailed as error:
+            position.offset, position.done = before, False
+            if not isinstance(error, _TooMuch):
+                raise
+
+    def _copy_next_page(self, position: Position, wait_ms: int) -> None:
+        partition = position.partition
         read = position.read(self._source.client, self._limits(wait_ms))
         tell_left_out(read.skipped)
         records, end = read.records, read.next_offset
@@ -140,8 +166,7 @@ class Copying:
                 raise CommandFailed(f"offset {first} of {place} is refused: {error}") from error
             # The same again with fewer: too much at once, or one of them is to blame.
             self._page = max(1, len(records) // 2)
-            position.offset, position.done = before, False
-            return
+            raise _TooMuch from error
         if records:
             self._page = min(_PAGE, self._page * 2)
             self._written[partition] = end
@@ -182,8 +207,10 @@ class Copying:
             {"acks": "all"},
             {"Idempotency-Key": f"tidelog-copy-{key}"},
         )
-        self.copied += len(wanted)
-        self._progress.advance(len(wanted))
+        if self._counted.get(partition, -1) < end:
+            self._counted[partition] = end
+            self.copied += len(wanted)
+            self._progress.advance(len(wanted))
 
 
 def _bodies(records: list[Shown], partition: int | None) -> Iterator[bytes]:

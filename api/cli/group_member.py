@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
 from tidelog.api.cli import interrupts
-from tidelog.api.cli.client import Client, CommandFailed, NoAnswer, path_of
+from tidelog.api.cli.client import Client, path_of
+from tidelog.api.cli.failures import CommandFailed, NoAnswer, Refused
+from tidelog.api.cli.persistence import Persistence
 from tidelog.api.cli.shown_records import Shown, number_of, string_of
 from tidelog.api.cli.unreadable import Unreadable, tell_left_out
+
+_GIVEN_UP = "unknown_member"
 
 
 class _Polled(msgspec.Struct):
@@ -21,6 +26,10 @@ class _Polled(msgspec.Struct):
     cursor: str
     rebalancing: bool
     skipped: list[Unreadable] = []
+
+
+def _new_key() -> str:
+    return os.urandom(16).hex()
 
 
 _decode_polled = msgspec.json.Decoder(_Polled).decode
@@ -43,7 +52,7 @@ class GroupMember:
         self._client = client
         self._members = path_of("groups", group, "members")
         self._join_body = {"topics": [*topics], "auto_offset_reset": auto_offset_reset}
-        self._join_key = os.urandom(16).hex()
+        self._join_key = _new_key()
         self._on_corrupt = on_corrupt
         self._may_be_in = False
         self._path = self._cursor = ""
@@ -77,11 +86,20 @@ class GroupMember:
         It ends too with a poll that brings nothing, unless told to ``follow``. Each poll commits
         what the one before it brought. A rebalance is waited for.
         """
+        persistence = Persistence(wanted=follow)
         self._join()
         polled = _Polled([], self._cursor, rebalancing=True)
         while most() and (polled.records or polled.skipped or polled.rebalancing or follow):
             wait = wait_ms if follow or polled.rebalancing else 0
-            polled = self._poll(most(), wait)
+            try:
+                polled = persistence.ask(partial(self._poll, most(), wait))
+            except Refused as error:
+                if not follow or error.code != _GIVEN_UP:
+                    raise
+                # It was silent for too long, as where a computer slept or the broker was away.
+                self._join_key, self._path = _new_key(), ""
+                persistence.ask(self._join)
+                continue
             self._cursor = polled.cursor
             tell_left_out(polled.skipped)
             yield polled.records

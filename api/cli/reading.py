@@ -5,13 +5,15 @@ from __future__ import annotations
 import heapq
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tidelog.api.cli.client import Client, path_of
-from tidelog.api.cli.failures import refused
+from tidelog.api.cli.failures import CommandFailed, NoAnswer, refused
 from tidelog.api.cli.group_member import GroupMember
+from tidelog.api.cli.persistence import Persistence
 from tidelog.api.cli.positions import PAGE, WAIT_MS, Limits, in_turns, positions_of
 from tidelog.api.cli.printer import Printer
 from tidelog.api.cli.record_filter import RecordFilter
@@ -21,7 +23,7 @@ from tidelog.api.cli.unreadable import Unreadable, tell_left_out
 _SETTLE_MS = 1000
 """How long a member waits at a time for a rebalance to be over."""
 _AS_TEXT = {"value": "text"}
-_DATA = b"data: "
+_ID, _DATA = b"id: ", b"data: "
 """Of an event, in a stream of them."""
 
 _decode_record = msgspec.json.Decoder(Shown).decode
@@ -69,9 +71,10 @@ class Reading:
                 self._client, topic, partition, offset, until, follow=follow
             )
         ]
+        persistence = Persistence(wanted=follow)
         for position, wait_ms in in_turns(positions, follow=follow):
             limits = Limits(self._most(), wait_ms=wait_ms, on_corrupt=self._on_corrupt)
-            read = position.read(self._client, limits)
+            read = persistence.ask(partial(position.read, self._client, limits))
             tell_left_out(read.skipped)
             self._show(read.records)
             if not self._left:
@@ -102,15 +105,40 @@ class Reading:
                 return
 
     def _stream(self, topic: str, query: dict[str, Any]) -> Iterator[Shown]:
-        accept = "text/event-stream" if self._follow else "application/x-ndjson"
-        lines = self._client.lines(path_of("topics", topic, "records"), query, accept)
+        path = path_of("topics", topic, "records")
         if self._follow:
-            lines = (line[len(_DATA) :] for line in lines if line.startswith(_DATA))
+            lines = self._events(path, query)
+        else:
+            lines = self._client.lines(path, query, {"Accept": "application/x-ndjson"})
         place = {"topic": msgspec.Raw(msgspec.json.encode(topic))}
         for line in lines:
             record = self._record(line)
             if record is not None:
                 yield {**place, **record}
+
+    def _events(self, path: str, query: dict[str, Any]) -> Iterator[bytes]:
+        """The data of each; a stream that broke goes on after the last one."""
+        persistence = Persistence(wanted=True)
+        headers = {"Accept": "text/event-stream"}
+        connected, event = False, ""
+        while True:
+            try:
+                for line in self._client.lines(path, query, headers):
+                    if line.startswith(_ID):
+                        event = line[len(_ID) :].decode("latin-1")
+                    elif line.startswith(_DATA):
+                        yield line[len(_DATA) :]
+                        headers["Last-Event-ID"] = event
+                        persistence.answered()
+                if query["to"] is not None:
+                    return
+                connected = True
+                persistence.pause()
+            except CommandFailed as error:
+                connected = connected or (isinstance(error, NoAnswer) and error.sent)
+                if not connected:
+                    raise
+                persistence.wait_after(error)
 
     def _show(self, records: list[Shown], *, at_once: bool = True) -> int:
         """Print those that are wanted; how many it took until there were enough."""

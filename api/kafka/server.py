@@ -28,6 +28,7 @@ from tidelog.api.refusals import Refusals
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 
+_log = logging.getLogger("tidelog.kafka")
 _NO_LINGER = struct.pack("ii", 1, 0)
 _SCRATCH_BYTES = 256 * 1024
 _UNDER_WAY_MAX = 64
@@ -56,7 +57,7 @@ class KafkaServer:
         self._broker = broker
         self.connections: set[Connection] = set()
         measures.connections["kafka"] = lambda: len(self.connections)
-        self.refused = Refusals(logging.getLogger("tidelog.kafka"))
+        self.refused = Refusals(_log)
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._spares: list[bytearray] = []
         self._servers: list[asyncio.Server] = []
@@ -166,11 +167,13 @@ class Connection(asyncio.BufferedProtocol):
             transport.close()
             return
         self._server.connections.add(self)
+        _log.debug("%s has connected", self.peer.address)
         self._heard = self._loop.time()
         self._timer = self._loop.call_later(self._server.idle_s, self._check_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
+        _log.debug("%s has gone: %s", self.peer.address, exc or "the connection was closed")
         if self._timer is not None:
             self._timer.cancel()
         if self._turn is not None:

@@ -217,6 +217,17 @@ def test_every_request_where_it_is_asked_for(
     assert line.startswith("GET /v1/topics/absent: 404 after ")
 
 
+def test_every_kafka_connection_where_it_is_asked_for(
+    app: RunningApp, http: httpx.Client, told: pytest.LogCaptureFixture
+) -> None:
+    told.set_level(logging.DEBUG, "tidelog.kafka")
+    host, _, port = app.kafka.rpartition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        address = "{}:{}".format(*connection.getsockname())
+    soon(told, http, f"{address} has gone: the connection was closed")
+    assert of(told, "kafka")[0] == f"{address} has connected"
+
+
 def test_a_start_and_a_stop(tmp_path: Path) -> None:
     broker = BrokerProcess(tmp_path / "data", "--log-format", "json", "--set", "num.partitions=2")
     with broker.client() as http:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.apache_kafka import ApacheKafka, KafkaTools
+from tests.support.apache_kafka import ApacheKafka, KafkaTools, ToolRun
 from tests.support.broker_process import BrokerProcess
 
 pytestmark = pytest.mark.xdist_group("apache_kafka_tools")
@@ -82,6 +82,34 @@ def test_settings(tools: KafkaTools, server: tuple[str, str], made: str) -> None
     assert tools.run(_CONFIGS, *topic, *wrong, check=False).status == 1
     all_of_broker = ("--entity-type", "brokers", "--entity-name", "1", "--describe", "--all")
     assert "num.partitions=1" in tools.run(_CONFIGS, *server, *all_of_broker).out
+
+
+def test_settings_of_brokers(tools: KafkaTools, server: tuple[str, str], made: str) -> None:
+    """Of all brokers and of this one, seen in a topic; and the levels of the log."""
+
+    def configs(kind: str, *words: str, check: bool = True) -> ToolRun:
+        return tools.run(_CONFIGS, *server, "--entity-type", kind, *words, check=check)
+
+    setting, every, one = "log.roll.ms", ("--entity-default",), ("--entity-name", "1")
+    configs("brokers", *every, "--alter", "--add-config", f"{setting}=3000000")
+    configs("brokers", *one, "--alter", "--add-config", f"{setting}=4000000")
+    shown = configs("brokers", *one, "--describe").out
+    assert f"{setting}=4000000 sensitive=false" in shown
+    for source in ("DYNAMIC_BROKER_CONFIG", "DYNAMIC_DEFAULT_BROKER_CONFIG"):
+        assert f"{source}:{setting}=" in shown
+    assert f"{setting}=3000000" in configs("brokers", *every, "--describe").out
+    of_topic = ("--entity-name", made, "--describe", "--all")
+    assert "segment.ms=4000000 " in configs("topics", *of_topic).out
+    for refused in (f"{setting}=never", "num.partitions=3", "log.roll.mss=5"):
+        change = (*one, "--alter", "--add-config", refused)
+        assert configs("brokers", *change, check=False).status == 1
+    for whose in (one, every):
+        configs("brokers", *whose, "--alter", "--delete-config", setting)
+        assert setting not in configs("brokers", *whose, "--describe").out
+    configs("broker-loggers", *one, "--alter", "--add-config", "groups=DEBUG")
+    assert "groups=DEBUG" in configs("broker-loggers", *one, "--describe").out
+    configs("broker-loggers", *one, "--alter", "--delete-config", "groups")
+    assert "groups=INFO" in configs("broker-loggers", *one, "--describe").out
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])

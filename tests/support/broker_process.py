@@ -72,8 +72,9 @@ class BrokerProcess:
         self.start()
 
     def start_again(self) -> None:
-        """After it has ended: on the same directory, and for Kafka clients at the same address."""
-        self._flags = (*self._flags, "--kafka", self.kafka)
+        """After it has ended: on the same directory and at the same addresses."""
+        http = self.url.removeprefix("http://")
+        self._flags = (*self._flags, "--kafka", self.kafka, "--http", http)
         self.start()
 
     def end(self) -> None:

@@ -35,7 +35,6 @@ from tidelog.api.rest.administration.models import (
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.records.fetch import BYTES_MAX, RECORDS_MAX, WAIT_MS_MAX
 from tidelog.api.rest.setting_text import setting_changes
-from tidelog.broker.broker import Broker
 from tidelog.broker.partition import Partition
 from tidelog.broker.settings.broker_settings import BROKER_SETTINGS
 from tidelog.broker.settings.changing_settings import CHANGEABLE
@@ -114,7 +113,7 @@ def _broker_routes(context: RestContext, router: APIRouter) -> None:
     async def show_broker_settings() -> BrokerSettingList:
         """Every setting of the broker, its value and where that is from."""
         context.access.cluster(DESCRIBE_CONFIGS)
-        return _settings(broker)
+        return _settings(context)
 
     @router.patch("/v1/broker/settings", responses=errors(507))
     async def alter_broker_settings(body: AlterBrokerSettings) -> BrokerSettingList:
@@ -122,7 +121,7 @@ def _broker_routes(context: RestContext, router: APIRouter) -> None:
         context.access.cluster(ALTER_CONFIGS)
         changes = setting_changes(BROKER_SETTINGS, body.settings)
         await broker.running_settings.alter(changes, validate_only=body.validate_only)
-        return _settings(broker)
+        return _settings(context)
 
     @router.post("/v1/producers", status_code=201, responses=errors(507), tags=["records"])
     async def new_producer() -> ProducerOut:
@@ -131,12 +130,19 @@ def _broker_routes(context: RestContext, router: APIRouter) -> None:
         return ProducerOut(producer_id=await broker.producer_ids.allocate(), producer_epoch=0)
 
 
-def _settings(broker: Broker) -> BrokerSettingList:
+def _settings(context: RestContext) -> BrokerSettingList:
+    broker = context.broker
+    in_use = {
+        "node.id": str(broker.node_id),
+        "broker.id": str(broker.node_id),
+        "log.dirs": broker.data_dir,
+        "listeners": ",".join(context.addresses.listeners),
+    }
     return BrokerSettingList(
         settings=[
             BrokerSettingOut(
                 name=one.name,
-                value=one.value,
+                value=in_use.get(one.name, one.value),
                 default=one.setting.default,
                 source=one.source,
                 changeable=one.name in CHANGEABLE,

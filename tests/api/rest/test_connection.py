@@ -418,7 +418,7 @@ class TestExpectations:
 
     def test_a_body_that_is_not_wanted(self, talk: Conversation) -> None:
         """Whether it comes nobody knows, so that the connection cannot go on."""
-        head = produce("no-such-topic", 1, "Expect: 100-continue").partition(b"\r\n\r\n")[0]
+        head = produce("no~name", 1, "Expect: 100-continue").partition(b"\r\n\r\n")[0]
         talk.send(head, b"\r\n\r\n")
         answer = talk.answer()
         assert (answer.status, answer.headers["connection"]) == (404, "close")

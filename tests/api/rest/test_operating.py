@@ -145,6 +145,9 @@ class TestSettings:
         path = "/v1/broker/settings"
         before = self.shown(http.get(path))
         assert before["message.max.bytes"]["source"] == "default"
+        facts = http.get("/v1/broker").json()
+        assert before["node.id"]["value"] == str(facts["node_id"])
+        assert before["listeners"]["value"].split(",") == facts["listeners"]
         assert (before["num.partitions"]["changeable"], before["log.level"]["changeable"]) == (
             False,
             True,
