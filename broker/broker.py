@@ -36,11 +36,11 @@ from tidelog.broker.local.log_store import LogStore
 from tidelog.broker.local.opening import Opening
 from tidelog.broker.partition import Partition
 from tidelog.broker.producer_ids import ProducerIds
+from tidelog.broker.running_settings import RunningSettings
 from tidelog.broker.settings.broker_settings import (
     PARTITIONS_MAX,
     BrokerSettings,
 )
-from tidelog.broker.settings.running_settings import RunningSettings
 from tidelog.broker.settings.topic_settings import TopicSettings
 from tidelog.broker.topic import Topic
 from tidelog.broker.topic_events import tell_altered, tell_deleted, tell_grown, tell_made

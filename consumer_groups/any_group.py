@@ -21,8 +21,8 @@ from tidelog.consumer_groups.classic.membership import (
 )
 from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.consumer.heartbeat import ConsumerHeartbeat
-from tidelog.consumer_groups.offsets import GroupDescription, TopicPartition
 from tidelog.consumer_groups.records.group_records import StateRecord
+from tidelog.consumer_groups.records.offsets import GroupDescription, TopicPartition
 
 CLASSIC = "classic"
 CONSUMER = "consumer"

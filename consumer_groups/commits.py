@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tidelog.broker.broker import Broker
 from tidelog.broker.errors import BrokerError, UnknownPartition, UnknownTopic
-from tidelog.consumer_groups import offset_reset, offset_store
+from tidelog.consumer_groups import offset_reset
 from tidelog.consumer_groups.classic.membership import CONSUMER_PROTOCOL_TYPE, UNKNOWN_MEMBER_ID
 from tidelog.consumer_groups.errors import (
     GroupNotEmpty,
@@ -23,14 +23,15 @@ from tidelog.consumer_groups.errors import (
     UnknownMember,
 )
 from tidelog.consumer_groups.groups import GROUP_ID_BYTES, Groups
-from tidelog.consumer_groups.offsets import (
+from tidelog.consumer_groups.records import offset_store
+from tidelog.consumer_groups.records.group_records import StateRecord
+from tidelog.consumer_groups.records.offsets import (
     CommittedOffset,
     OffsetAndMetadata,
     OffsetChange,
     ResetTarget,
     TopicPartition,
 )
-from tidelog.consumer_groups.records.group_records import StateRecord
 
 Offsets = Mapping[TopicPartition, OffsetAndMetadata]
 

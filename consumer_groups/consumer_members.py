@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidelog.consumer_groups import descriptions
-from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
+from tidelog.consumer_groups.consumer.assignment import SERVER_ASSIGNORS
 from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.consumer.heartbeat import (
     JOIN_EPOCH,
@@ -14,8 +14,8 @@ from tidelog.consumer_groups.consumer.heartbeat import (
 )
 from tidelog.consumer_groups.errors import UnknownGroup
 from tidelog.consumer_groups.groups import Groups
-from tidelog.consumer_groups.offsets import ConsumerGroupDescription
 from tidelog.consumer_groups.records.group_records import StateRecord
+from tidelog.consumer_groups.records.offsets import ConsumerGroupDescription
 from tidelog.consumer_groups.served_consumer import beat
 
 ASSIGNORS = tuple(SERVER_ASSIGNORS)

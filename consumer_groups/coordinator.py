@@ -23,12 +23,12 @@ from tidelog.consumer_groups.consumer_members import ConsumerMembers
 from tidelog.consumer_groups.groups import Groups, Kind
 from tidelog.consumer_groups.hosted_members import HostedMembers
 from tidelog.consumer_groups.lag import Lag
-from tidelog.consumer_groups.offsets import (
+from tidelog.consumer_groups.own_settings import OwnSettings
+from tidelog.consumer_groups.records.offsets import (
     GroupDescription,
     GroupOverview,
     PartitionLag,
 )
-from tidelog.consumer_groups.own_settings import OwnSettings
 from tidelog.consumer_groups.served_classic import ServedClassic
 from tidelog.consumer_groups.served_consumer import ServedConsumer
 

@@ -13,7 +13,8 @@ from tidelog.consumer_groups.classic.consumer_protocol import decode_assignment,
 from tidelog.consumer_groups.classic.membership import CONSUMER_PROTOCOL_TYPE
 from tidelog.consumer_groups.classic.rebalance import State
 from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
-from tidelog.consumer_groups.offsets import (
+from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
+from tidelog.consumer_groups.records.offsets import (
     ConsumerGroupDescription,
     ConsumerMemberDescription,
     GroupDescription,
@@ -22,7 +23,6 @@ from tidelog.consumer_groups.offsets import (
     TopicIdPartitionName,
     TopicPartition,
 )
-from tidelog.consumer_groups.records.consumer_group_records import TopicIdPartition
 
 
 def overview(group: AnyGroup) -> GroupOverview:

@@ -19,8 +19,8 @@ from tidelog.consumer_groups.any_group import AnyGroup, GroupFacts
 from tidelog.consumer_groups.beginnings import Beginnings
 from tidelog.consumer_groups.catalog_view import CatalogView
 from tidelog.consumer_groups.classic.classic_member import NEVER_MS
+from tidelog.consumer_groups.classic.deadlines import Deadlines
 from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, TopicsNow
-from tidelog.consumer_groups.deadlines import Deadlines
 from tidelog.consumer_groups.errors import (
     CoordinatorLoading,
     CoordinatorUnavailable,
@@ -28,11 +28,11 @@ from tidelog.consumer_groups.errors import (
     UnknownGroup,
 )
 from tidelog.consumer_groups.group_news import GroupNews
-from tidelog.consumer_groups.offset_store import OffsetStore
 from tidelog.consumer_groups.offsets_topic import offsets_topic
 from tidelog.consumer_groups.own_settings import GroupsOwnSettings
 from tidelog.consumer_groups.records.consumer_group_records import GroupEpochRecord
 from tidelog.consumer_groups.records.group_records import GroupRecord, OffsetRecord, StateRecord
+from tidelog.consumer_groups.records.offset_store import OffsetStore
 from tidelog.consumer_groups.settings import GroupSettings
 from tidelog.consumer_groups.watches import MemberWatches
 from tidelog.storage.errors import StorageError

@@ -37,11 +37,11 @@ from tidelog.consumer_groups.groups import Groups
 from tidelog.consumer_groups.hosted import hosted_member
 from tidelog.consumer_groups.hosted.cursor import LATEST, Cursor, decode_cursor
 from tidelog.consumer_groups.hosted.hosted_member import HOSTED_PREFIX, Extent, is_hosted
-from tidelog.consumer_groups.offsets import OffsetAndMetadata, TopicPartition
 from tidelog.consumer_groups.records.consumer_group_records import (
     MemberSubscription,
     TopicIdPartition,
 )
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata, TopicPartition
 
 SendHeartbeat = Callable[[ConsumerHeartbeat], Awaitable[ConsumerHeartbeatReply]]
 

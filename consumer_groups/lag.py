@@ -19,7 +19,7 @@ from tidelog.broker.partition import Partition
 from tidelog.consumer_groups.any_group import AnyGroup
 from tidelog.consumer_groups.beginnings import Beginnings
 from tidelog.consumer_groups.classic.membership import CONSUMER_PROTOCOL_TYPE
-from tidelog.consumer_groups.offsets import CommittedOffset, PartitionLag, TopicPartition
+from tidelog.consumer_groups.records.offsets import CommittedOffset, PartitionLag, TopicPartition
 from tidelog.storage.cache.read_cache import LogId
 from tidelog.storage.errors import StorageError
 

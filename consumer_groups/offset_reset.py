@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from tidelog.broker.broker import Broker
 from tidelog.broker.partition import Partition
 from tidelog.consumer_groups.errors import InvalidReset
-from tidelog.consumer_groups.offsets import (
+from tidelog.consumer_groups.records.offsets import (
     CommittedOffset,
     OffsetChange,
     ResetTarget,

@@ -27,12 +27,12 @@ from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup
 from tidelog.consumer_groups.consumer.heartbeat import JOIN_EPOCH, ConsumerHeartbeat
 from tidelog.consumer_groups.errors import GroupError, UnknownMember
 from tidelog.consumer_groups.groups import Groups
-from tidelog.consumer_groups.offsets import GroupDescription, TopicPartition
 from tidelog.consumer_groups.records.group_records import (
     GroupMetadata,
     GroupRecord,
     StateRecord,
 )
+from tidelog.consumer_groups.records.offsets import GroupDescription, TopicPartition
 
 
 class ServedClassic:

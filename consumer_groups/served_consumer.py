@@ -26,7 +26,6 @@ from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, Topic
 from tidelog.consumer_groups.consumer.heartbeat import ConsumerHeartbeat, ConsumerHeartbeatReply
 from tidelog.consumer_groups.errors import CoordinatorUnavailable, InconsistentProtocol
 from tidelog.consumer_groups.groups import Groups
-from tidelog.consumer_groups.offsets import GroupDescription, TopicPartition
 from tidelog.consumer_groups.records.consumer_group_records import (
     ConsumerGroupRecord,
     CurrentRecord,
@@ -37,6 +36,7 @@ from tidelog.consumer_groups.records.consumer_group_records import (
     TargetRecord,
 )
 from tidelog.consumer_groups.records.group_records import GroupRecord, StateRecord
+from tidelog.consumer_groups.records.offsets import GroupDescription, TopicPartition
 from tidelog.consumer_groups.served_classic import ServedClassic
 
 _RETRY_MS = 1_000

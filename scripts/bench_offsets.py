@@ -16,8 +16,8 @@ import time
 from tidelog.broker.broker import Broker
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.consumer_groups.coordinator import Coordinator
-from tidelog.consumer_groups.offsets import OffsetAndMetadata
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata
 from tidelog.storage.batches.record_batch import HEADER_SIZE, batches, decode_records
 
 TOPIC = "measured"

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from tidelog.api.errors import ApiError
-from tidelog.api.http.http import Scope
 from tidelog.api.http.proxies import Proxies
+from tidelog.api.http.request_reply import Scope
 from tidelog.api.http.server import is_loopback
 from tidelog.broker.settings.broker_settings import BrokerSettings
 

@@ -18,7 +18,7 @@ import httptools
 from tidelog.api.errors import ApiError, HttpError, http_error
 from tidelog.api.http.exchange import Application, Exchange
 from tidelog.api.http.gathering import GatheringTransport
-from tidelog.api.http.http import Scope
+from tidelog.api.http.request_reply import Scope
 from tidelog.api.http.target import split_target
 from tidelog.api.listening import plain_address
 from tidelog.api.refusals import Refusals

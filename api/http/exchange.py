@@ -14,8 +14,16 @@ from http import HTTPStatus
 from typing import Protocol
 
 from tidelog.api.errors import INTERNAL_ERROR, HttpError
-from tidelog.api.http.http import JSON, NO_STORE, Message, Receive, Scope, Send, given_request_id
-from tidelog.api.rest.rendering import error_body
+from tidelog.api.http.error_body import error_body
+from tidelog.api.http.request_reply import (
+    JSON,
+    NO_STORE,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    given_request_id,
+)
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from tidelog.api.http.http import NDJSON, Send, begin_stream, stream
+from tidelog.api.http.request_reply import NDJSON, Send, begin_stream, stream
 from tidelog.storage.batches.compression import ZSTD, compress, decompress
 
 HELD_BYTES_MAX = 32 * 1024 * 1024

@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from tidelog.api.caller import CALLER, Caller
 from tidelog.api.errors import INTERNAL_ERROR, MAY_PASS, ApiError, HttpError, http_error
 from tidelog.api.http.browsers import Browsers
-from tidelog.api.http.http import (
+from tidelog.api.http.error_body import error_body
+from tidelog.api.http.parameters import known_parameters
+from tidelog.api.http.proxies import Proxies, below
+from tidelog.api.http.request_reply import (
     NO_STORE,
     ClientDisconnected,
     Message,
@@ -25,8 +28,6 @@ from tidelog.api.http.http import (
     reply,
     too_large,
 )
-from tidelog.api.http.parameters import known_parameters
-from tidelog.api.http.proxies import Proxies, below
 from tidelog.api.http.server import is_loopback
 from tidelog.api.http.target import path_of, segments
 from tidelog.api.measures import Measures
@@ -37,7 +38,6 @@ from tidelog.api.rest.records.fetch import Fetch
 from tidelog.api.rest.records.pages import Pages
 from tidelog.api.rest.records.produce import Produce
 from tidelog.api.rest.records.replay import Replay
-from tidelog.api.rest.rendering import error_body
 from tidelog.broker.errors import Loading
 
 _log = logging.getLogger("tidelog.http")

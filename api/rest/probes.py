@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from tidelog.api.caller import DESCRIBE
-from tidelog.api.http.http import NO_STORE, Send, reply
+from tidelog.api.http.request_reply import NO_STORE, Send, reply
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.rendering import encode_json
+from tidelog.api.rest.records.rendering import encode_json
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC
 from tidelog.storage.errors import DiskFailed
 

@@ -18,11 +18,11 @@ from tidelog.broker.local.compaction_process import CompactionFailed, Compactor
 from tidelog.broker.local.local_log import log_of
 from tidelog.broker.partition import Partition
 from tidelog.storage.cache.read_cache import LogId
-from tidelog.storage.compaction.cleaned_segment import Cleaned
 from tidelog.storage.compaction.cleaner import CleaningJob, Source
 from tidelog.storage.compaction.planning import CompactionPlan, plan_compaction
 from tidelog.storage.errors import StorageError
 from tidelog.storage.local import segment_swap
+from tidelog.storage.local.cleaned_segment import Cleaned
 
 if TYPE_CHECKING:
     from tidelog.broker.broker import Broker

@@ -12,8 +12,8 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from tidelog.storage.compaction.cleaned_segment import Cleaned
 from tidelog.storage.compaction.cleaner import CleaningJob
+from tidelog.storage.local.cleaned_segment import Cleaned
 
 _START = """
 import sys

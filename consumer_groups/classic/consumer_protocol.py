@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tidelog.consumer_groups.offsets import TopicPartition
 from tidelog.consumer_groups.records import encoding
 from tidelog.consumer_groups.records.encoding import Reader
+from tidelog.consumer_groups.records.offsets import TopicPartition
 
 _NO_USER_DATA = encoding.int32(-1)
 _VERSION_MAX = 3

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
 
-from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
 from tidelog.consumer_groups.classic.classic_member import NEVER_MS
 from tidelog.consumer_groups.classic.membership import CONSUMER_PROTOCOL_TYPE
+from tidelog.consumer_groups.consumer.assignment import SERVER_ASSIGNORS
 from tidelog.consumer_groups.errors import (
     FencedInstance,
     IllegalGeneration,

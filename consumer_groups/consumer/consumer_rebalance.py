@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
 
-from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
+from tidelog.consumer_groups.consumer.assignment import SERVER_ASSIGNORS
 from tidelog.consumer_groups.consumer.consumer_group import (
     NO_ASSIGNMENT,
     ConsumerGroup,

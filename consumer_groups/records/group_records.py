@@ -31,10 +31,10 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from tidelog.consumer_groups.offsets import CommittedOffset
 from tidelog.consumer_groups.records import consumer_group_records, encoding
 from tidelog.consumer_groups.records.consumer_group_records import ConsumerGroupRecord
 from tidelog.consumer_groups.records.encoding import Reader
+from tidelog.consumer_groups.records.offsets import CommittedOffset
 
 OFFSET_KINDS = (0, 1)
 GROUP_KIND = 2

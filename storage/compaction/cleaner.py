@@ -12,13 +12,13 @@ from typing import NamedTuple
 from tidelog.storage.batches.batch_rewriting import with_records, without_records
 from tidelog.storage.batches.record_batch import readable_records
 from tidelog.storage.buffers import Buffer
-from tidelog.storage.compaction.cleaned_segment import Cleaned, CleanedSegment
 from tidelog.storage.compaction.key_map import KeyMap
 from tidelog.storage.compaction.planning import KeepRules
 from tidelog.storage.errors import CorruptBatch
 from tidelog.storage.files import Disk, join
 from tidelog.storage.local import file_names
 from tidelog.storage.local.batch_file import StoredBatch, scan
+from tidelog.storage.local.cleaned_segment import Cleaned, CleanedSegment
 from tidelog.storage.local.file_names import segment_file_name
 
 _OFFSETS_MAX = 0x7FFFFFFF

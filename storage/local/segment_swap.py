@@ -12,11 +12,11 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tidelog.storage.compaction.cleaned_segment import Cleaned
 from tidelog.storage.errors import CorruptBatch, WritesStopped
 from tidelog.storage.files import Disk, join
 from tidelog.storage.local import file_names
 from tidelog.storage.local.batch_file import scan
+from tidelog.storage.local.cleaned_segment import Cleaned
 from tidelog.storage.local.file_names import parse_segment_file_name, segment_file_name
 from tidelog.storage.local.retirement import retire
 from tidelog.storage.local.segment import Segment

@@ -14,7 +14,7 @@ import tidelog.storage
 from tests.support.compacting import cleaning_job
 from tests.support.one_log import NOW, OneLog
 from tidelog.broker.local.compaction_process import CompactionProcess
-from tidelog.storage.compaction.cleaned_segment import Cleaned
+from tidelog.storage.local.cleaned_segment import Cleaned
 
 SHADOWS = ("json.py", "logging.py", "select.py", "crc32c.py", "sitecustomize.py", "tidelog.py")
 

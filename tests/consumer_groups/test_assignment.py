@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tidelog.consumer_groups.assignment import (
+from tidelog.consumer_groups.consumer.assignment import (
     Assignment,
     range_assign,
     sticky_assign,

@@ -35,9 +35,9 @@ from tidelog.consumer_groups.errors import (
     UnknownGroup,
     UnknownMember,
 )
-from tidelog.consumer_groups.offsets import OffsetAndMetadata, OffsetChange, ResetTarget
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC
 from tidelog.consumer_groups.records.group_records import OffsetRecord, encode
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata, OffsetChange, ResetTarget
 from tidelog.storage.batches.record_batch import batches, decode_records, encode_batch
 
 RETENTION_MS = 7 * 24 * 3_600_000

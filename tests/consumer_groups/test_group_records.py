@@ -15,7 +15,6 @@ from tidelog.consumer_groups.classic.consumer_protocol import (
     decode_assignment,
     decode_subscription,
 )
-from tidelog.consumer_groups.offsets import CommittedOffset
 from tidelog.consumer_groups.records import encoding
 from tidelog.consumer_groups.records.consumer_group_records import (
     ClassicMetadata,
@@ -42,6 +41,7 @@ from tidelog.consumer_groups.records.group_records import (
     decode,
     encode,
 )
+from tidelog.consumer_groups.records.offsets import CommittedOffset
 from tidelog.storage.batches.record import Record
 from tidelog.storage.batches.record_batch import batches, decode_records
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.coordinator_site import SESSION_MS, Site
 from tidelog.consumer_groups.errors import UnknownGroup
 from tidelog.consumer_groups.hosted_members import HostedJoin, Standing
-from tidelog.consumer_groups.offsets import OffsetAndMetadata
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata
 from tidelog.storage.batches.record_batch import encode_batch
 
 

@@ -28,7 +28,7 @@ from tidelog.consumer_groups.errors import (
     UnknownGroup,
     UnknownMember,
 )
-from tidelog.consumer_groups.offsets import OffsetAndMetadata
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata
 
 REBALANCE_MS = 30_000
 

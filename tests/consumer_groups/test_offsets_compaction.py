@@ -10,8 +10,8 @@ from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.consumer_groups.coordinator import Coordinator
-from tidelog.consumer_groups.offsets import OffsetAndMetadata
 from tidelog.consumer_groups.offsets_topic import OFFSETS_TOPIC
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata
 
 GROUPS = 100
 ROUNDS = 40

@@ -17,7 +17,7 @@ from tests.support.simulated_world import World
 from tidelog.broker.broker import Broker
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.consumer_groups.coordinator import Coordinator
-from tidelog.consumer_groups.offsets import OffsetAndMetadata
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata
 from tidelog.storage.batches.record_batch import encode_batch
 
 SEEDS = [int(os.environ["TIDELOG_SEED"])] if "TIDELOG_SEED" in os.environ else range(4)

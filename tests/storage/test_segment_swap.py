@@ -12,10 +12,10 @@ from tests.support.compacting import cleaning_job, compact
 from tests.support.one_log import NOW, OneLog
 from tests.support.segment_files import check_indexes
 from tidelog.storage.batches.record_batch import encode_batch
-from tidelog.storage.compaction.cleaned_segment import Cleaned
 from tidelog.storage.compaction.cleaner import Cleaner
 from tidelog.storage.errors import WritesStopped
 from tidelog.storage.local import segment_swap
+from tidelog.storage.local.cleaned_segment import Cleaned
 
 LATEST = [b"%d" % number for number in range(35, 40)]
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from tidelog.consumer_groups.assignment import SERVER_ASSIGNORS
 from tidelog.consumer_groups.consumer import consumer_rebalance
+from tidelog.consumer_groups.consumer.assignment import SERVER_ASSIGNORS
 from tidelog.consumer_groups.consumer.consumer_group import ConsumerGroup, TopicInfo, TopicsNow
 from tidelog.consumer_groups.consumer.heartbeat import (
     ConsumerHeartbeat,

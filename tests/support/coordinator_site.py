@@ -26,7 +26,7 @@ from tidelog.consumer_groups.classic.membership import (
 )
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.errors import MemberIdRequired
-from tidelog.consumer_groups.offsets import OffsetAndMetadata
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata
 from tidelog.storage.batches.record_batch import encode_batch
 
 SESSION_MS = 10_000

@@ -22,10 +22,10 @@ from tests.support.manual_clock import ManualClock
 from tidelog.broker.catalog.catalog_database import Sqlite
 from tidelog.broker.environment import Environment
 from tidelog.broker.local.compaction_process import CompactionFailed
-from tidelog.storage.compaction.cleaned_segment import Cleaned
 from tidelog.storage.compaction.cleaner import Cleaner, CleaningJob
 from tidelog.storage.errors import CorruptBatch, StorageError
 from tidelog.storage.files import DirectoryLock, Disk
+from tidelog.storage.local.cleaned_segment import Cleaned
 
 T = TypeVar("T")
 _SLOWEST_MS = 20

@@ -15,7 +15,7 @@ from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.consumer_groups.errors import GroupError, InvalidGroupId
-from tidelog.consumer_groups.offsets import ConsumerMemberDescription, TopicIdPartitionName
+from tidelog.consumer_groups.records.offsets import ConsumerMemberDescription, TopicIdPartitionName
 
 API = Api(key=69, name="consumer_group_describe", versions=(0, 1), flexible_from=0)
 

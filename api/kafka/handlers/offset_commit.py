@@ -16,7 +16,7 @@ from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.commits import Offsets
 from tidelog.consumer_groups.errors import GroupError, UnknownGroup
-from tidelog.consumer_groups.offsets import OffsetAndMetadata
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata
 
 API = Api(key=8, name="offset_commit", versions=(2, 10), flexible_from=8)
 

@@ -18,7 +18,7 @@ from tidelog.api.kafka.wire.encoding import Values
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.classic.membership import UNKNOWN_MEMBER_ID
 from tidelog.consumer_groups.errors import GroupError
-from tidelog.consumer_groups.offsets import CommittedOffset
+from tidelog.consumer_groups.records.offsets import CommittedOffset
 
 API = Api(key=9, name="offset_fetch", versions=(1, 10), flexible_from=6)
 

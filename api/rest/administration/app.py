@@ -16,13 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from tidelog.api.errors import MAY_PASS, ApiError, HttpError, http_error
+from tidelog.api.http.error_body import error_body
 from tidelog.api.http.half_characters import half_character
 from tidelog.api.http.parameters import known_parameters
 from tidelog.api.rest.administration import groups, members, operating, retention, topics
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.docs.docs_page import DOCS_PAGE
 from tidelog.api.rest.docs.openapi import allowed_methods, complete
-from tidelog.api.rest.rendering import error_body
 from tidelog.broker.errors import BrokerError
 from tidelog.consumer_groups.errors import GroupError
 from tidelog.storage.errors import StorageError

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tidelog.api.http.http import Message, Receive, Request, Scope, Send
 from tidelog.api.http.parameters import parse_query
+from tidelog.api.http.request_reply import Message, Receive, Request, Scope, Send
 from tidelog.api.rest.context import RestContext
 
 

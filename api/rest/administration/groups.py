@@ -29,7 +29,7 @@ from tidelog.api.rest.records.offset_spec import time_parameter
 from tidelog.api.units import DURATION_EXAMPLES, parse_duration
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.errors import GroupNotEmpty, UnknownMember
-from tidelog.consumer_groups.offsets import OffsetAndMetadata, ResetTarget, TopicPartition
+from tidelog.consumer_groups.records.offsets import OffsetAndMetadata, ResetTarget, TopicPartition
 
 
 def routes(context: RestContext) -> APIRouter:

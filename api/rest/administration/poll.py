@@ -16,7 +16,12 @@ import msgspec
 
 from tidelog.api.rest.administration.group_models import PollMember
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.rendering import encode_json, render_records, unreadable_list, with_place
+from tidelog.api.rest.records.rendering import (
+    encode_json,
+    render_records,
+    unreadable_list,
+    with_place,
+)
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.broker.records.reading import read_records

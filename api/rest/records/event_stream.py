@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tidelog.api.errors import http_error
-from tidelog.api.http.http import EVENT_STREAM, Request, Send, begin_stream, stream
+from tidelog.api.http.error_body import error_body
+from tidelog.api.http.request_reply import EVENT_STREAM, Request, Send, begin_stream, stream
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.rendering import error_body, render_records, skipped_line
+from tidelog.api.rest.records.rendering import render_records, skipped_line
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition
 from tidelog.broker.records.reading import read_records

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from tidelog.api.caller import READ
 from tidelog.api.errors import ApiError
-from tidelog.api.http.http import (
+from tidelog.api.http.parameters import is_whole_number, one_of, quantity, whole_number
+from tidelog.api.http.request_reply import (
     EVENT_STREAM,
     JSON,
     NDJSON,
@@ -22,13 +23,17 @@ from tidelog.api.http.http import (
     Send,
     reply,
 )
-from tidelog.api.http.line_stream import LineStream
-from tidelog.api.http.parameters import is_whole_number, one_of, quantity, whole_number
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.records.event_stream import EventStream
+from tidelog.api.rest.records.line_stream import LineStream
 from tidelog.api.rest.records.offset_spec import resolve_offset, within_range
 from tidelog.api.rest.records.pages import page_links
-from tidelog.api.rest.rendering import ON_CORRUPT, VALUE_MODES, render_records, skipped_field
+from tidelog.api.rest.records.rendering import (
+    ON_CORRUPT,
+    VALUE_MODES,
+    render_records,
+    skipped_field,
+)
 from tidelog.api.units import parse_duration, parse_size
 from tidelog.broker.errors import BrokerError
 from tidelog.broker.partition import Partition

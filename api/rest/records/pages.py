@@ -12,13 +12,21 @@ from typing import NamedTuple
 
 from tidelog.api.caller import READ
 from tidelog.api.errors import ApiError, http_error
-from tidelog.api.http.http import JSON, NDJSON, NO_STORE, OCTET_STREAM, Request, Send, reply
+from tidelog.api.http.error_body import error_body
 from tidelog.api.http.parameters import one_of
+from tidelog.api.http.request_reply import (
+    JSON,
+    NDJSON,
+    NO_STORE,
+    OCTET_STREAM,
+    Request,
+    Send,
+    reply,
+)
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.rendering import (
+from tidelog.api.rest.records.rendering import (
     ON_CORRUPT,
     VALUE_MODES,
-    error_body,
     render_records,
     skipped_field,
     skipped_line,

@@ -9,7 +9,10 @@ from dataclasses import replace
 
 from tidelog.api.caller import WRITE
 from tidelog.api.errors import ApiError, http_error
-from tidelog.api.http.http import (
+from tidelog.api.http.error_body import error_body
+from tidelog.api.http.parameters import is_whole_number, one_of
+from tidelog.api.http.reply_lines import ReplyLines
+from tidelog.api.http.request_reply import (
     JSON,
     NDJSON,
     OCTET_STREAM,
@@ -18,8 +21,6 @@ from tidelog.api.http.http import (
     Send,
     reply,
 )
-from tidelog.api.http.parameters import is_whole_number, one_of
-from tidelog.api.http.reply_lines import ReplyLines
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.records.appending import (
     Appended,
@@ -36,7 +37,6 @@ from tidelog.api.rest.records.produce_body import (
     parse_lines,
     parse_raw,
 )
-from tidelog.api.rest.rendering import error_body
 from tidelog.broker.errors import UnknownTopic
 from tidelog.broker.partitioner import StickyPartitioner
 from tidelog.broker.topic import Topic

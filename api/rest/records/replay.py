@@ -18,13 +18,13 @@ import msgspec
 
 from tidelog.api.caller import READ
 from tidelog.api.errors import ApiError
-from tidelog.api.http.http import EVENT_STREAM, JSON, NDJSON, Request, Send, reply
-from tidelog.api.http.line_stream import LineStream
+from tidelog.api.http.request_reply import EVENT_STREAM, JSON, NDJSON, Request, Send, reply
 from tidelog.api.rest.context import RestContext
 from tidelog.api.rest.records.event_stream import EventStream
 from tidelog.api.rest.records.fetch import READING, FetchOptions, fetch_options
+from tidelog.api.rest.records.line_stream import LineStream
 from tidelog.api.rest.records.offset_spec import offset_at, resolve_offset, time_parameter
-from tidelog.api.rest.rendering import (
+from tidelog.api.rest.records.rendering import (
     encode_json,
     render_records,
     skipped_field,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidelog.api.errors import ApiError
 from tidelog.api.rest.records.produce_body import Produced, parse_json, parse_line, parse_lines
-from tidelog.api.rest.rendering import render_records
+from tidelog.api.rest.records.rendering import render_records
 from tidelog.storage.batches.record import Record
 
 JSON = {"Content-Type": "application/json"}

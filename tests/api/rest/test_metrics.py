@@ -21,7 +21,7 @@ from tests.support.http_member import HttpMember
 from tests.support.kafka_wire import Wire
 from tests.support.prometheus import complaints, prometheus
 from tidelog.api.rest.administration.metrics import groups as group_metrics
-from tidelog.consumer_groups.offsets import PartitionLag
+from tidelog.consumer_groups.records.offsets import PartitionLag
 
 DOCS = Path(__file__).parents[3] / "docs"
 BOARD = DOCS / "service" / "dashboard.json"

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from tests.support.broker_process import BrokerProcess
-from tidelog.api.http.http import Message
 from tidelog.api.http.reply_lines import ReplyLines
+from tidelog.api.http.request_reply import Message
 
 RECORDS = 20_000
 LINE = b'{"value":1}\n'

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tidelog.api.address import Address
-from tidelog.api.http.http import Message, Receive, Scope, Send
+from tidelog.api.http.request_reply import Message, Receive, Scope, Send
 from tidelog.api.http.server import HttpServer
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}

@@ -20,7 +20,7 @@ from tidelog.api.rest.administration.metrics.families import (
 )
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.errors import UnknownGroup
-from tidelog.consumer_groups.offsets import PartitionLag
+from tidelog.consumer_groups.records.offsets import PartitionLag
 
 PARTITIONS_MAX = 10_000
 _AT_ONCE = 100

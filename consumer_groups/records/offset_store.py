@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from tidelog.consumer_groups.offsets import CommittedOffset, OffsetAndMetadata, TopicPartition
 from tidelog.consumer_groups.records.group_records import OffsetRecord
+from tidelog.consumer_groups.records.offsets import (
+    CommittedOffset,
+    OffsetAndMetadata,
+    TopicPartition,
+)
 
 Offsets = dict[TopicPartition, CommittedOffset]
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidelog.api.errors import http_error
-from tidelog.api.http.http import NDJSON, Send, begin_stream, stream
-from tidelog.api.rest.rendering import error_body, skipped_line
+from tidelog.api.http.error_body import error_body
+from tidelog.api.http.request_reply import NDJSON, Send, begin_stream, stream
+from tidelog.api.rest.records.rendering import skipped_line
 from tidelog.storage.errors import UnreadableBatch
 
 

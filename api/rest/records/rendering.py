@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidelog.api.errors import HttpError
 from tidelog.storage.batches.record import Record, encode_name
 from tidelog.storage.errors import UnreadableBatch
 
@@ -49,12 +48,6 @@ def with_partition(rendered: bytes, partition: int) -> bytes:
 def with_place(rendered: bytes, topic: str, partition: int) -> bytes:
     """A rendered record that also says its topic and partition."""
     return b'{"topic":%b,"partition":%d,' % (encode_json(topic), partition) + rendered[1:]
-
-
-def error_body(failed: HttpError) -> bytes:
-    """``{"error": {"code", "message", "details"}}``."""
-    told = {"code": failed.code, "message": failed.message, "details": failed.details}
-    return encode_json({"error": told})
 
 
 def unreadable_list(unreadable: Sequence[UnreadableBatch]) -> bytes:
