@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tidelog.api.caller import ALTER_CONFIGS
+from tidelog.api.error_codes import INVALID_REQUEST
 from tidelog.api.kafka.broker_loggers import NotForLoggers, changed_levels
 from tidelog.api.kafka.config_fields import (
     BROKER_RESOURCE,
@@ -26,7 +27,6 @@ from tidelog.broker.topic_name import check_topic_name
 from tidelog.consumer_groups.errors import GroupError
 
 Changes = dict[str, str | None]
-_INVALID_REQUEST = 42
 
 
 class Present(NamedTuple):
@@ -72,7 +72,7 @@ async def alter(
         elif reason is None:
             code, message = await _alter(call, resource, changes_of, request.validate_only)
         else:
-            code, message = _INVALID_REQUEST, reason
+            code, message = INVALID_REQUEST, reason
         answers.append(
             {
                 "error_code": code,
@@ -126,7 +126,7 @@ async def _alter_broker(
     """The empty name means all brokers. Apache Kafka calls values of brokers invalid otherwise."""
     name, broker = resource.resource_name, call.broker
     if name not in ("", str(broker.node_id)):
-        return _INVALID_REQUEST, f"this is broker {broker.node_id}, not {name!r}"
+        return INVALID_REQUEST, f"this is broker {broker.node_id}, not {name!r}"
     changed = broker.settings.changed
     overrides = changed.own if name else changed.for_all
     changes = changes_of(Present.of_broker(overrides), resource)
@@ -135,18 +135,18 @@ async def _alter_broker(
     try:
         await broker.running_settings.alter(changes, for_all=not name, validate_only=validate_only)
     except InvalidSetting as error:
-        return _INVALID_REQUEST, str(error)
+        return INVALID_REQUEST, str(error)
     return 0, None
 
 
 async def _alter_loggers(call: Call, resource: Any, validate_only: bool) -> tuple[int, str | None]:
     broker, name = call.broker, resource.resource_name
     if name != str(broker.node_id):
-        return _INVALID_REQUEST, f"this is broker {broker.node_id}, not {name!r}"
+        return INVALID_REQUEST, f"this is broker {broker.node_id}, not {name!r}"
     try:
         levels = changed_levels(broker.settings.log_levels, resource.configs)
     except NotForLoggers as error:
-        return _INVALID_REQUEST, str(error)
+        return INVALID_REQUEST, str(error)
     changes = {"log.level": levels.text}
     await broker.running_settings.alter(changes, validate_only=validate_only)
     return 0, None

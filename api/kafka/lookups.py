@@ -8,18 +8,23 @@ from datetime import timedelta
 from typing import Any
 
 from tidelog.api.caller import Operation
-from tidelog.api.errors import UNKNOWN_SERVER_ERROR, kafka_error
+from tidelog.api.error_codes import (
+    FENCED_LEADER_EPOCH,
+    LEADER_NOT_AVAILABLE,
+    SECURITY_DISABLED,
+    UNKNOWN_LEADER_EPOCH,
+    UNKNOWN_SERVER_ERROR,
+)
+from tidelog.api.errors import kafka_error
 from tidelog.api.kafka.peer import Call
 from tidelog.broker.errors import ClusterNotAuthorized
 from tidelog.broker.partition import Partition
 from tidelog.broker.topic import Topic
 
 NO_TIMESTAMP = -1
-_LEADER_NOT_AVAILABLE, _NO_LEADER = 5, -1
-_FENCED_LEADER_EPOCH, _UNKNOWN_LEADER_EPOCH = 74, 75
-_SECURITY_DISABLED = 54
+_NO_LEADER = -1
 NO_ACCESS_CONTROL = {
-    "error_code": _SECURITY_DISABLED,
+    "error_code": SECURITY_DISABLED,
     "error_message": "there is no access control",
 }
 _log = logging.getLogger("tidelog.kafka")
@@ -61,8 +66,8 @@ def topic_of(call: Call, entry: Any, operation: Operation, name_field: str = "na
 def leader_epoch_error(partition: Partition, epoch: int) -> int:
     """The error code of a client that knows another leader epoch; -1: it knows none."""
     if epoch > partition.leader_epoch:
-        return _UNKNOWN_LEADER_EPOCH
-    return _FENCED_LEADER_EPOCH if 0 <= epoch < partition.leader_epoch else 0
+        return UNKNOWN_LEADER_EPOCH
+    return FENCED_LEADER_EPOCH if 0 <= epoch < partition.leader_epoch else 0
 
 
 def partition_fields(call: Call, partition: Partition) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def partition_fields(call: Call, partition: Partition) -> dict[str, Any]:
     here = call.broker.node_id
     offline = partition.offline is not None
     return {
-        "error_code": _LEADER_NOT_AVAILABLE if offline else 0,
+        "error_code": LEADER_NOT_AVAILABLE if offline else 0,
         "partition_index": partition.index,
         "leader_id": _NO_LEADER if offline else here,
         "leader_epoch": partition.leader_epoch,

@@ -7,9 +7,9 @@ speak of authorization: the log says what is meant.
 
 from __future__ import annotations
 
+from tidelog.api.error_codes import TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 from tidelog.api.kafka.peer import Call
 
-TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 NOT_SERVED = "this broker does not serve transactions yet"
 _SHOWN_MAX = 100
 """Characters of an id; it may have 32767."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import ALTER_CONFIGS
+from tidelog.api.error_codes import INVALID_REQUEST, UNSUPPORTED_VERSION
 from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -13,8 +14,7 @@ from tidelog.api.kafka.wire.encoding import Values
 API = Api(key=49, name="alter_client_quotas", versions=(0, 1), flexible_from=1)
 
 _TYPES = ("user", "client-id", "ip")
-_UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42
-_TWICE = _INVALID_REQUEST, "it is there twice"
+_TWICE = INVALID_REQUEST, "it is there twice"
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -39,15 +39,15 @@ def handle(call: Call, request: Any) -> Values:
 def _fault(entry: Any) -> tuple[int, str | None]:
     kinds = {one.entity_type for one in entry.entity}
     if not kinds:
-        return _INVALID_REQUEST, "it is for nobody"
+        return INVALID_REQUEST, "it is for nobody"
     for kind in kinds.difference(_TYPES):
-        return _INVALID_REQUEST, f"there is no entity type {kind!r}"
+        return INVALID_REQUEST, f"there is no entity type {kind!r}"
     if any(one.entity_name == "" for one in entry.entity):
-        return _INVALID_REQUEST, "a name is empty"
+        return INVALID_REQUEST, "a name is empty"
     if "ip" in kinds and len(kinds) > 1:
-        return _INVALID_REQUEST, "an address does not go with a user or a client id"
+        return INVALID_REQUEST, "an address does not go with a user or a client id"
     if len({operation.key for operation in entry.ops}) < len(entry.ops):
         return _TWICE
     if not all(operation.remove for operation in entry.ops):
-        return _UNSUPPORTED_VERSION, "this broker has no quotas"
+        return UNSUPPORTED_VERSION, "this broker has no quotas"
     return 0, None

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import ALTER, DESCRIBE
+from tidelog.api.error_codes import INVALID_REPLICA_ASSIGNMENT, NO_REASSIGNMENT_IN_PROGRESS
 from tidelog.api.kafka.lookups import code_of, not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 
 API = Api(key=45, name="alter_partition_reassignments", versions=(0, 1), flexible_from=0)
-
-_INVALID_REPLICA_ASSIGNMENT, _NO_REASSIGNMENT_IN_PROGRESS = 39, 85
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -45,8 +44,8 @@ def _reassign(call: Call, topic: str, asked: Any) -> dict[str, Any]:
     except Exception as error:
         return {**index, "error_code": code_of(error), "error_message": str(error)}
     if asked.replicas is None:
-        return {**index, "error_code": _NO_REASSIGNMENT_IN_PROGRESS, "error_message": None}
+        return {**index, "error_code": NO_REASSIGNMENT_IN_PROGRESS, "error_message": None}
     if tuple(asked.replicas) != (here,):
         message = f"a partition has one replica, on broker {here}"
-        return {**index, "error_code": _INVALID_REPLICA_ASSIGNMENT, "error_message": message}
+        return {**index, "error_code": INVALID_REPLICA_ASSIGNMENT, "error_message": message}
     return {**index, "error_code": 0, "error_message": None}

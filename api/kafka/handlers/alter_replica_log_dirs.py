@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import ALTER, DESCRIBE
+from tidelog.api.error_codes import LOG_DIR_NOT_FOUND
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 
 API = Api(key=34, name="alter_replica_log_dirs", versions=(1, 2), flexible_from=2)
-
-_LOG_DIR_NOT_FOUND = 57
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -36,7 +35,7 @@ def _move(call: Call, topic: str, index: int, path: str) -> int:
     try:
         call.access.cluster(ALTER)
         if path != call.broker.data_dir:
-            return _LOG_DIR_NOT_FOUND
+            return LOG_DIR_NOT_FOUND
         call.access.topic(topic, DESCRIBE).partition(index)
     except Exception as error:
         return code_of(error)

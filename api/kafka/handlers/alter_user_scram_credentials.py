@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import ALTER
+from tidelog.api.error_codes import (
+    RESOURCE_NOT_FOUND,
+    UNACCEPTABLE_CREDENTIAL,
+    UNSUPPORTED_SASL_MECHANISM,
+    UNSUPPORTED_VERSION,
+)
 from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -13,10 +19,8 @@ from tidelog.api.kafka.wire.encoding import Values
 API = Api(key=51, name="alter_user_scram_credentials", versions=(0, 0), flexible_from=0)
 
 _SHA_256, _SHA_512 = 1, 2
-_UNSUPPORTED_SASL_MECHANISM, _UNSUPPORTED_VERSION = 33, 35
-_RESOURCE_NOT_FOUND, _UNACCEPTABLE_CREDENTIAL = 91, 93
-_NOT_THERE = _RESOURCE_NOT_FOUND, "there is no such password"
-_NOT_KEPT = _UNSUPPORTED_VERSION, "this broker keeps no passwords"
+_NOT_THERE = RESOURCE_NOT_FOUND, "there is no such password"
+_NOT_KEPT = UNSUPPORTED_VERSION, "this broker keeps no passwords"
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -39,7 +43,7 @@ def handle(call: Call, request: Any) -> Values:
 
 def _fault(change: Any) -> tuple[int, str] | None:
     if not change.name:
-        return _UNACCEPTABLE_CREDENTIAL, "the user's name is empty"
+        return UNACCEPTABLE_CREDENTIAL, "the user's name is empty"
     if change.mechanism not in (_SHA_256, _SHA_512):
-        return _UNSUPPORTED_SASL_MECHANISM, f"there is no SCRAM mechanism {change.mechanism}"
+        return UNSUPPORTED_SASL_MECHANISM, f"there is no SCRAM mechanism {change.mechanism}"
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tidelog.api.error_codes import INVALID_REQUEST, UNSUPPORTED_VERSION
 from tidelog.api.kafka.api_table import APIS
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -16,7 +17,6 @@ from tidelog.api.kafka.wire.encoding import Values
 
 API = Api(key=18, name="api_versions", versions=(0, 4), flexible_from=3, flexible_head=False)
 
-_UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?\Z")
 
 
@@ -24,12 +24,12 @@ def handle(call: Call, request: Any) -> Values:
     """``request`` None: the version was unknown."""
     error = 0
     if request is None:
-        error = _UNSUPPORTED_VERSION
+        error = UNSUPPORTED_VERSION
     elif call.version >= 3 and not (
         _SOFTWARE.match(request.client_software_name)
         and _SOFTWARE.match(request.client_software_version)
     ):
-        return {"error_code": _INVALID_REQUEST}
+        return {"error_code": INVALID_REQUEST}
     return {
         "error_code": error,
         "api_keys": [

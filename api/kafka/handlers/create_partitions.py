@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import ALTER
+from tidelog.api.error_codes import INVALID_REPLICA_ASSIGNMENT, INVALID_REQUEST
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 
 API = Api(key=37, name="create_partitions", versions=(0, 3), flexible_from=2, alone=True)
-
-_INVALID_REPLICA_ASSIGNMENT, _INVALID_REQUEST = 39, 42
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -26,7 +25,7 @@ async def handle(call: Call, request: Any) -> Values:
             results.append(await _raise(call, asked[0], request.validate_only))
         else:
             message = f"topic {name} stands {len(asked)} times in the request"
-            results.append({"name": name, "error_code": _INVALID_REQUEST, "error_message": message})
+            results.append({"name": name, "error_code": INVALID_REQUEST, "error_message": message})
     return {"results": results}
 
 
@@ -40,7 +39,7 @@ async def _raise(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]:
             message = f"each new partition is assigned to broker {call.broker.node_id}"
             return {
                 "name": asked.name,
-                "error_code": _INVALID_REPLICA_ASSIGNMENT,
+                "error_code": INVALID_REPLICA_ASSIGNMENT,
                 "error_message": message,
             }
         await call.broker.add_partitions(asked.name, asked.count, validate_only=validate_only)

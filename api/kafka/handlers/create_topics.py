@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tidelog.api.error_codes import INVALID_CONFIG, INVALID_REPLICA_ASSIGNMENT, INVALID_REQUEST
 from tidelog.api.kafka.config_fields import config_fields
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
@@ -18,7 +19,6 @@ from tidelog.broker.topic import Topic
 
 API = Api(key=19, name="create_topics", versions=(2, 7), flexible_from=5, alone=True)
 
-_INVALID_REPLICA_ASSIGNMENT, _INVALID_CONFIG, _INVALID_REQUEST = 39, 40, 42
 _DEFAULT = -1
 
 
@@ -34,7 +34,7 @@ async def handle(call: Call, request: Any) -> Values:
             topics.append(await _create(call, one, validate_only))
         elif one.name not in {answer["name"] for answer in topics}:
             message = f"topic {one.name} stands twice in the request"
-            topics.append(_refused(one.name, _INVALID_REQUEST, message))
+            topics.append(_refused(one.name, INVALID_REQUEST, message))
     return {"topics": topics}
 
 
@@ -43,19 +43,19 @@ async def _create(call: Call, asked: Any, validate_only: bool) -> dict[str, Any]
     for config in asked.configs:
         if config.value is None:
             message = f"{config.name}: a value is needed"
-            return _refused(asked.name, _INVALID_CONFIG, message)
+            return _refused(asked.name, INVALID_CONFIG, message)
         settings[config.name] = config.value
     partitions = None if asked.num_partitions == _DEFAULT else asked.num_partitions
     if asked.assignments:
         places = sorted(entry.partition_index for entry in asked.assignments)
         if asked.num_partitions != _DEFAULT or asked.replication_factor != _DEFAULT:
             message = "with assignments, partitions and replication factor must be -1"
-            return _refused(asked.name, _INVALID_REQUEST, message)
+            return _refused(asked.name, INVALID_REQUEST, message)
         if places != list(range(len(places))) or any(
             tuple(entry.broker_ids) != (call.broker.node_id,) for entry in asked.assignments
         ):
             message = f"partitions are assigned from 0 on, each to broker {call.broker.node_id}"
-            return _refused(asked.name, _INVALID_REPLICA_ASSIGNMENT, message)
+            return _refused(asked.name, INVALID_REPLICA_ASSIGNMENT, message)
         partitions = len(places)
     try:
         call.access.check_create(asked.name)

@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 from tidelog.api.caller import DELETE, DESCRIBE
+from tidelog.api.error_codes import INVALID_REQUEST, TOPIC_DELETION_DISABLED
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -18,7 +19,6 @@ from tidelog.broker.topic import Topic
 
 API = Api(key=20, name="delete_topics", versions=(1, 6), flexible_from=4, alone=True)
 
-_INVALID_REQUEST, _TOPIC_DELETION_DISABLED = 42, 73
 
 Named = tuple[str | None, uuid.UUID | None]
 
@@ -53,10 +53,10 @@ async def _delete(call: Call, named: Named, times: list[Named]) -> dict[str, Any
     given = next((one for _, one in times if one is not None), None)
     answer: dict[str, Any] = {"name": name, "topic_id": given}
     if not call.broker.settings["delete.topic.enable"]:
-        return {**answer, "error_code": _TOPIC_DELETION_DISABLED}
+        return {**answer, "error_code": TOPIC_DELETION_DISABLED}
     if len(times) > 1 or (name is None) == (topic_id is None):
         message = "a topic is named once, by its name or by its id"
-        return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
+        return {**answer, "error_code": INVALID_REQUEST, "error_message": message}
     try:
         topic = _look_up(call, name, topic_id)
         answer = {"name": topic.name, "topic_id": topic.id}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE_CONFIGS
+from tidelog.api.error_codes import INVALID_REQUEST, UNSUPPORTED_VERSION
 from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -15,7 +16,6 @@ API = Api(key=48, name="describe_client_quotas", versions=(0, 1), flexible_from=
 
 _EXACT, _DEFAULT, _ANY = 0, 1, 2
 _USER, _CLIENT, _IP = "user", "client-id", "ip"
-_UNSUPPORTED_VERSION, _INVALID_REQUEST = 35, 42
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -33,16 +33,16 @@ def _fault(components: Sequence[Any]) -> tuple[int, str]:
     for one in components:
         kind = one.entity_type
         if not kind:
-            return _INVALID_REQUEST, "an entity type is empty"
+            return INVALID_REQUEST, "an entity type is empty"
         if kind in seen:
-            return _INVALID_REQUEST, f"the entity type {kind} is there twice"
+            return INVALID_REQUEST, f"the entity type {kind} is there twice"
         if kind not in (_USER, _CLIENT, _IP):
-            return _UNSUPPORTED_VERSION, f"there is no entity type {kind}"
+            return UNSUPPORTED_VERSION, f"there is no entity type {kind}"
         if one.match_type not in (_EXACT, _DEFAULT, _ANY):
-            return _INVALID_REQUEST, f"there is no match type {one.match_type}"
+            return INVALID_REQUEST, f"there is no match type {one.match_type}"
         if (one.match_type == _EXACT) != (one.match is not None):
-            return _INVALID_REQUEST, "a name goes with an exact match, and with no other"
+            return INVALID_REQUEST, "a name goes with an exact match, and with no other"
         seen.add(kind)
     if _IP in seen and len(seen) > 1:
-        return _INVALID_REQUEST, "an address does not go with a user or a client id"
+        return INVALID_REQUEST, "an address does not go with a user or a client id"
     return 0, ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE_CONFIGS
+from tidelog.api.error_codes import INVALID_REQUEST
 from tidelog.api.kafka.broker_loggers import logger_configs
 from tidelog.api.kafka.config_fields import (
     BROKER_RESOURCE,
@@ -25,7 +26,6 @@ from tidelog.broker.topic_name import check_topic_name
 API = Api(key=32, name="describe_configs", versions=(1, 4), flexible_from=4)
 
 _CLIENT_METRICS = 16
-_INVALID_REQUEST = 42
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -59,7 +59,7 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
             return {**answer, **refusal}
         if name != str(call.broker.node_id) and (name or kind == LOGGER_RESOURCE):
             message = f"the broker is {call.broker.node_id}, not {name!r}"
-            return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
+            return {**answer, "error_code": INVALID_REQUEST, "error_message": message}
         configs = logger_configs(call.broker.settings.log_levels)
         if kind == BROKER_RESOURCE:
             # The empty name asks for what was set for all brokers.
@@ -67,7 +67,7 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
     elif kind == GROUP_RESOURCE:
         if not name:
             message = "a group has a name"
-            return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
+            return {**answer, "error_code": INVALID_REQUEST, "error_message": message}
         try:
             call.access.group(name, DESCRIBE_CONFIGS)
             values = call.coordinator.settings_of(name).describe()
@@ -78,6 +78,6 @@ def _describe(call: Call, resource: Any) -> dict[str, Any]:
         configs = []
     else:
         message = f"resources of type {kind} have no settings"
-        return {**answer, "error_code": _INVALID_REQUEST, "error_message": message}
+        return {**answer, "error_code": INVALID_REQUEST, "error_message": message}
     chosen = [config for config in configs if not wanted or config["name"] in wanted]
     return {**answer, "error_code": 0, "error_message": "", "configs": chosen}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE
+from tidelog.api.error_codes import UNKNOWN_TOPIC_OR_PARTITION
 from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -17,7 +18,6 @@ from tidelog.api.kafka.wire.encoding import Values
 API = Api(key=55, name="describe_quorum", versions=(0, 2), flexible_from=0)
 
 _METADATA_TOPIC = "__cluster_metadata"
-_UNKNOWN_TOPIC_OR_PARTITION = 3
 _EPOCH = 1
 
 
@@ -70,7 +70,7 @@ def _unknown(request: Any) -> list[dict[str, Any]]:
             "partitions": [
                 {
                     "partition_index": one.partition_index,
-                    "error_code": _UNKNOWN_TOPIC_OR_PARTITION,
+                    "error_code": UNKNOWN_TOPIC_OR_PARTITION,
                     "error_message": f"only partition 0 of {_METADATA_TOPIC} has a quorum",
                 }
                 for one in topic.partitions

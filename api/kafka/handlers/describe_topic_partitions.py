@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE, TOPIC
+from tidelog.api.error_codes import INVALID_REQUEST
 from tidelog.api.kafka.lookups import code_of, partition_fields
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -19,7 +20,6 @@ from tidelog.broker.topic_name import check_topic_name
 API = Api(key=75, name="describe_topic_partitions", versions=(0, 0), flexible_from=0)
 
 _LIMIT_MAX = 2000
-_INVALID_REQUEST = 42
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -28,7 +28,7 @@ def handle(call: Call, request: Any) -> Values:
     cursor_fits = _cursor_fits(request.cursor, names)
     names = names or [topic.name for topic in call.access.topics(DESCRIBE)]
     if not cursor_fits:
-        return {"topics": [{"error_code": _INVALID_REQUEST, "name": name} for name in names]}
+        return {"topics": [{"error_code": INVALID_REQUEST, "name": name} for name in names]}
     first = 0
     if request.cursor is not None:
         first = request.cursor.partition_index

@@ -6,14 +6,13 @@ from collections import Counter
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE
+from tidelog.api.error_codes import DUPLICATE_RESOURCE, RESOURCE_NOT_FOUND
 from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 
 API = Api(key=50, name="describe_user_scram_credentials", versions=(0, 0), flexible_from=0)
-
-_RESOURCE_NOT_FOUND, _DUPLICATE_RESOURCE = 91, 92
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -28,9 +27,9 @@ def handle(call: Call, request: Any) -> Values:
 
 def _unknown(name: str) -> dict[str, Any]:
     message = f"there is no user {name!r} with a password"
-    return {"user": name, "error_code": _RESOURCE_NOT_FOUND, "error_message": message}
+    return {"user": name, "error_code": RESOURCE_NOT_FOUND, "error_message": message}
 
 
 def _twice(name: str) -> dict[str, Any]:
     message = f"the user {name!r} is there twice"
-    return {"user": name, "error_code": _DUPLICATE_RESOURCE, "error_message": message}
+    return {"user": name, "error_code": DUPLICATE_RESOURCE, "error_message": message}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import ALTER, DESCRIBE
+from tidelog.api.error_codes import ELECTION_NOT_NEEDED, INVALID_REQUEST
 from tidelog.api.kafka.lookups import code_of, not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -13,7 +14,6 @@ from tidelog.api.kafka.wire.encoding import Values
 API = Api(key=43, name="elect_leaders", versions=(0, 2), flexible_from=2)
 
 _PREFERRED, _UNCLEAN = 0, 1
-_INVALID_REQUEST, _ELECTION_NOT_NEEDED = 42, 84
 
 
 def handle(call: Call, request: Any) -> Values:
@@ -25,7 +25,7 @@ def handle(call: Call, request: Any) -> Values:
     refusal = None
     elected: dict[str, list[dict[str, Any]]]
     if kind not in (_PREFERRED, _UNCLEAN):
-        refusal = _INVALID_REQUEST, f"there is no election type {kind}"
+        refusal = INVALID_REQUEST, f"there is no election type {kind}"
     if request.topic_partitions is None:
         elected = {} if refusal else {topic.name: [] for topic in call.access.topics(DESCRIBE)}
     else:
@@ -38,7 +38,7 @@ def handle(call: Call, request: Any) -> Values:
 
 
 def _result(call: Call, topic: str, index: int, refusal: tuple[int, str] | None) -> dict[str, Any]:
-    code, message = refusal or (_ELECTION_NOT_NEEDED, "the preferred replica is the leader")
+    code, message = refusal or (ELECTION_NOT_NEEDED, "the preferred replica is the leader")
     if refusal is None:
         try:
             call.access.topic(topic, DESCRIBE).partition(index)

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from tidelog.api.caller import READ
+from tidelog.api.error_codes import FETCH_SESSION_ID_NOT_FOUND
 from tidelog.api.kafka.lookups import (
     code_of,
     leader_epoch_error,
@@ -29,7 +30,6 @@ from tidelog.storage.errors import OffsetOutOfRange, StorageError
 
 API = Api(key=1, name="fetch", versions=(4, 18), flexible_from=12)
 
-_FETCH_SESSION_ID_NOT_FOUND = 70
 _INITIAL_EPOCH, _FINAL_EPOCH = 0, -1
 _RESPONSE_OVERHEAD = 1024
 
@@ -46,7 +46,7 @@ class _Asked(NamedTuple):
 def handle(call: Call, request: Any) -> Values | Coroutine[Any, Any, Values]:
     """Answer at once where that needs no waiting."""
     if getattr(request, "session_epoch", _FINAL_EPOCH) not in (_INITIAL_EPOCH, _FINAL_EPOCH):
-        return {"error_code": _FETCH_SESSION_ID_NOT_FOUND}
+        return {"error_code": FETCH_SESSION_ID_NOT_FOUND}
     asked = [_look_up(call, topic, entry) for topic in request.topics for entry in topic.partitions]
     answers: list[dict[str, Any]] = []
     if not _read_now(call, request, asked, answers):

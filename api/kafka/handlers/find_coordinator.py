@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE
+from tidelog.api.error_codes import INVALID_REQUEST
 from tidelog.api.kafka.lookups import code_of, this_broker
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.transactions import NOT_SERVED, refuse
@@ -20,7 +21,6 @@ from tidelog.consumer_groups.errors import GroupError
 API = Api(key=10, name="find_coordinator", versions=(0, 6), flexible_from=3)
 
 _GROUP, _TRANSACTION = 0, 1
-_INVALID_REQUEST = 42
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -41,7 +41,7 @@ async def _answer(call: Call, kind: int, key: str) -> dict[str, Any]:
     if kind == _TRANSACTION:
         error, message = refuse(call, key), NOT_SERVED
     elif kind != _GROUP:
-        error, message = _INVALID_REQUEST, f"coordinators of type {kind} are not supported"
+        error, message = INVALID_REQUEST, f"coordinators of type {kind} are not supported"
     else:
         try:
             call.access.group(key, DESCRIBE)

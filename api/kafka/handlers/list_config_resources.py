@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE_CONFIGS
+from tidelog.api.error_codes import UNSUPPORTED_VERSION
 from tidelog.api.kafka.lookups import not_authorized
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -17,14 +18,13 @@ API = Api(key=74, name="list_config_resources", versions=(0, 1), flexible_from=0
 
 _TOPIC, _BROKER, _BROKER_LOGGER, _CLIENT_METRICS, _GROUP = 2, 4, 8, 16, 32
 _ALL = (_TOPIC, _BROKER, _BROKER_LOGGER, _CLIENT_METRICS, _GROUP)
-_UNSUPPORTED_VERSION = 35
 
 
 def handle(call: Call, request: Any) -> Values:
     """The resources of the types asked for, or of all."""
     wanted = set(getattr(request, "resource_types", (_CLIENT_METRICS,)) or _ALL)
     if not wanted.issubset(_ALL):
-        return {"error_code": _UNSUPPORTED_VERSION, "config_resources": ()}
+        return {"error_code": UNSUPPORTED_VERSION, "config_resources": ()}
     refusal = not_authorized(call, DESCRIBE_CONFIGS)
     if refusal is not None:
         return {**refusal, "config_resources": ()}

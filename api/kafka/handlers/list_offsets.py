@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import DESCRIBE
+from tidelog.api.error_codes import UNSUPPORTED_VERSION
 from tidelog.api.kafka.lookups import code_of, leader_epoch_error
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -28,7 +29,6 @@ _FROM_VERSION = {
     _LATEST_TIERED: 9,
     _EARLIEST_PENDING_UPLOAD: 11,
 }
-_UNSUPPORTED_VERSION = 35
 _NEVER = 2**15
 
 
@@ -45,7 +45,7 @@ async def _answer(call: Call, topic: str, entry: Any) -> dict[str, Any]:
     index = {"partition_index": entry.partition_index}
     nothing = {**index, "timestamp": -1, "offset": -1}
     if entry.timestamp < 0 and call.version < _FROM_VERSION.get(entry.timestamp, _NEVER):
-        return {**nothing, "error_code": _UNSUPPORTED_VERSION}
+        return {**nothing, "error_code": UNSUPPORTED_VERSION}
     try:
         partition = call.access.topic(topic, DESCRIBE).partition(entry.partition_index)
         code = leader_epoch_error(partition, getattr(entry, "current_leader_epoch", -1))

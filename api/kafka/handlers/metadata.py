@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from tidelog.api.caller import CLUSTER, DESCRIBE, TOPIC
+from tidelog.api.error_codes import INVALID_REQUEST
 from tidelog.api.kafka.lookups import code_of, partition_fields, this_broker
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -22,7 +23,6 @@ from tidelog.broker.topic_name import check_topic_name
 API = Api(key=3, name="metadata", versions=(0, 13), flexible_from=9, alone=True)
 
 _BY_ID_FROM = 12
-_INVALID_REQUEST = 42
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -32,7 +32,7 @@ async def handle(call: Call, request: Any) -> Values:
         topics = [_describe(call, topic) for topic in call.access.topics(DESCRIBE)]
     elif call.version < _BY_ID_FROM and any(map(_is_by_id, asked)):
         return {
-            "topics": [_refused(one.name or "", one.topic_id, _INVALID_REQUEST) for one in asked]
+            "topics": [_refused(one.name or "", one.topic_id, INVALID_REQUEST) for one in asked]
         }
     else:
         topics = await _look_up(call, request)

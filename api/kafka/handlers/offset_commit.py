@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import READ
+from tidelog.api.error_codes import ILLEGAL_GENERATION, UNSUPPORTED_VERSION
 from tidelog.api.kafka.lookups import code_of, topic_fields, topic_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -21,7 +22,6 @@ from tidelog.consumer_groups.records.offsets import OffsetAndMetadata
 API = Api(key=8, name="offset_commit", versions=(2, 10), flexible_from=8)
 
 _NEW_PROTOCOL_VERSION = 9
-_ILLEGAL_GENERATION, _UNSUPPORTED_VERSION = 22, 35
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -74,7 +74,7 @@ async def _commit(call: Call, request: Any, offsets: Offsets) -> dict[tuple[str,
     if call.version < _NEW_PROTOCOL_VERSION and call.coordinator.consumer.has_member(
         request.group_id, request.member_id
     ):
-        return dict.fromkeys(offsets, _UNSUPPORTED_VERSION)
+        return dict.fromkeys(offsets, UNSUPPORTED_VERSION)
     try:
         errors = await call.coordinator.offsets.commit_each(
             request.group_id,
@@ -86,6 +86,6 @@ async def _commit(call: Call, request: Any, offsets: Offsets) -> dict[tuple[str,
     except GroupError as error:
         code = code_of(error)
         if call.version < _NEW_PROTOCOL_VERSION and isinstance(error, UnknownGroup):
-            code = _ILLEGAL_GENERATION
+            code = ILLEGAL_GENERATION
         return dict.fromkeys(offsets, code)
     return {place: code_of(error) for place, error in errors.items()}

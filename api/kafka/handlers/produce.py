@@ -14,9 +14,9 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 from tidelog.api.caller import WRITE
+from tidelog.api.error_codes import INVALID_REQUIRED_ACKS, TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 from tidelog.api.kafka.lookups import NO_TIMESTAMP, code_of
 from tidelog.api.kafka.peer import Call
-from tidelog.api.kafka.transactions import TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 from tidelog.api.kafka.wire.apis import Api
 from tidelog.api.kafka.wire.encoding import Values
 from tidelog.api.kafka.wire.framing import (
@@ -46,7 +46,6 @@ _INT16 = struct.Struct(">h")
 _INT32 = struct.Struct(">i")
 _ACKS_TIMEOUT = struct.Struct(">hi")
 _ACKS = (-1, 0, 1)
-_INVALID_REQUIRED_ACKS = 21
 _ZSTD, _ZSTD_FROM = 4, 7
 _MAGIC_AT = 16
 
@@ -212,7 +211,7 @@ def _append(
         if header.is_transactional:
             return _refusal(place, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         if acks not in _ACKS:
-            return _refusal(place, _INVALID_REQUIRED_ACKS)
+            return _refusal(place, INVALID_REQUIRED_ACKS)
         start_offset = partition.start_offset
         if header.base_offset:
             raise InvalidRecord(f"the batch begins at offset {header.base_offset}, not at 0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidelog.api.caller import READ
+from tidelog.api.error_codes import INCONSISTENT_GROUP_PROTOCOL
 from tidelog.api.kafka.lookups import code_of
 from tidelog.api.kafka.peer import Call
 from tidelog.api.kafka.wire.apis import Api
@@ -15,7 +16,6 @@ from tidelog.consumer_groups.errors import GroupError
 API = Api(key=14, name="sync_group", versions=(0, 5), flexible_from=4)
 
 _NAMES_FROM = 5
-_INCONSISTENT_GROUP_PROTOCOL = 23
 
 
 async def handle(call: Call, request: Any) -> Values:
@@ -23,7 +23,7 @@ async def handle(call: Call, request: Any) -> Values:
     protocol_type = getattr(request, "protocol_type", None)
     protocol = getattr(request, "protocol_name", None)
     if call.version >= _NAMES_FROM and (protocol_type is None or protocol is None):
-        return {"error_code": _INCONSISTENT_GROUP_PROTOCOL}
+        return {"error_code": INCONSISTENT_GROUP_PROTOCOL}
     try:
         call.access.group(request.group_id, READ)
         reply = await call.coordinator.classic.sync(
