@@ -69,8 +69,12 @@ ANSWERS: dict[type[Exception], Answer] = {
     storage.DirectoryUnreadable: Answer(503, "directory_unreadable", codes.KAFKA_STORAGE_ERROR),
     broker.UnknownTopic: Answer(404, "unknown_topic", codes.UNKNOWN_TOPIC_OR_PARTITION),
     broker.UnknownTopicId: Answer(404, "unknown_topic_id", codes.UNKNOWN_TOPIC_ID),
-    broker.TopicNotAuthorized: Answer(403, "not_authorized", codes.TOPIC_AUTHORIZATION_FAILED),
-    broker.ClusterNotAuthorized: Answer(403, "not_authorized", codes.CLUSTER_AUTHORIZATION_FAILED),
+    broker.TopicNotAuthorized: Answer(
+        403, "topic_not_authorized", codes.TOPIC_AUTHORIZATION_FAILED
+    ),
+    broker.ClusterNotAuthorized: Answer(
+        403, "cluster_not_authorized", codes.CLUSTER_AUTHORIZATION_FAILED
+    ),
     broker.UnknownPartition: Answer(404, "unknown_partition", codes.UNKNOWN_TOPIC_OR_PARTITION),
     broker.PartitionOffline: Answer(503, "partition_offline", codes.KAFKA_STORAGE_ERROR),
     broker.TopicExists: Answer(409, "topic_exists", codes.TOPIC_ALREADY_EXISTS),
@@ -86,7 +90,9 @@ ANSWERS: dict[type[Exception], Answer] = {
     broker.CatalogUnreadable: Answer(503, "catalog_unreadable", codes.KAFKA_STORAGE_ERROR),
     broker.ShuttingDown: Answer(503, "shutting_down", codes.COORDINATOR_NOT_AVAILABLE),
     broker.Loading: Answer(503, "recovering", codes.COORDINATOR_LOAD_IN_PROGRESS),
-    groups.GroupNotAuthorized: Answer(403, "not_authorized", codes.GROUP_AUTHORIZATION_FAILED),
+    groups.GroupNotAuthorized: Answer(
+        403, "group_not_authorized", codes.GROUP_AUTHORIZATION_FAILED
+    ),
     groups.InvalidGroupId: Answer(422, "invalid_group_id", codes.INVALID_GROUP_ID),
     groups.UnknownGroup: Answer(404, "unknown_group", codes.GROUP_ID_NOT_FOUND),
     groups.UnknownMember: Answer(404, "unknown_member", codes.UNKNOWN_MEMBER_ID),

@@ -287,7 +287,8 @@ def test_a_route_refuses_who_may_nothing(site: _Site, method: str, path: str) ->
     names = {"topic": "t", "partition": 0, "topic_id": site.topic_id, "page": 0}
     where = path.format(**names, group="g", member="m")
     answer = httpx.request(method, site.app.url + where, **_ROUTES[method, path])
-    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "not_authorized")
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"].endswith("_not_authorized")
 
 
 @pytest.mark.parametrize(("method", "path"), _LISTS)
