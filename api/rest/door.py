@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from tidelog.api.caller import CALLER, Caller
 from tidelog.api.errors import INTERNAL_ERROR, MAY_PASS, ApiError, HttpError, http_error
 from tidelog.api.http.browsers import Browsers
+from tidelog.api.http.compressing import Compressing, codings_of, varying
 from tidelog.api.http.error_body import error_body
 from tidelog.api.http.parameters import known_parameters
 from tidelog.api.http.proxies import Proxies, below
@@ -79,6 +80,8 @@ class Door:
         if self._rules is not None:
             CALLER.set(Caller(scope["client"][0], ""))
         headers = dict(scope["headers"])
+        if b"accept-encoding" in headers and _is_reading(scope):
+            send = _compressing(send, scope)
         exchange = _Exchange(send, self._request_id(headers), scope, self._measures)
         exchange.vary = self._vary
         if scope["method"] == "HEAD":
@@ -222,7 +225,7 @@ class _Exchange:
             if self.prefix:
                 headers = below(self.prefix, headers)
             if self.vary:
-                headers = _varying(headers, self.vary)
+                headers = varying(headers, self.vary)
             message = {**message, "headers": headers}
         await self._send(message)
         if self.head_only and message["type"] == "http.response.start":
@@ -279,13 +282,14 @@ class _Exchange:
         await reply(self.send, failed.status, error_body(failed), headers=tuple(headers))
 
 
-def _varying(
-    headers: list[tuple[bytes, bytes]], names: tuple[bytes, ...]
-) -> list[tuple[bytes, bytes]]:
-    """With one ``Vary`` of all that the answer depends on: some caches hear only one."""
-    told = [value for name, value in headers if name == b"vary"]
-    kept = [field for field in headers if field[0] != b"vary"]
-    return [*kept, (b"vary", b", ".join([*told, *names]))]
+def _is_reading(scope: Scope) -> bool:
+    """Whether the answer is what the request is for; that of an append is a receipt."""
+    return scope["method"] in ("GET", "HEAD") or scope["raw_path"].endswith(b"/poll")
+
+
+def _compressing(send: Send, scope: Scope) -> Send:
+    codings = codings_of([value for name, value in scope["headers"] if name == b"accept-encoding"])
+    return Compressing(send, codings).send if codings else send
 
 
 def _number(text: str, what: str) -> int:

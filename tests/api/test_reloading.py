@@ -131,8 +131,9 @@ def test_levels_and_format_change(reloaded: Reloaded) -> None:
     assert AGAIN not in messages(reloaded.told())
     reloaded.file.write_text("")
     reloaded.broker.process.send_signal(signal.SIGHUP)
-    reloaded.broker.stop()
-    assert f" INFO settings: {AGAIN}\n" in reloaded.log.read_text()
+    with reloaded.broker.client() as http:
+        while f" INFO settings: {AGAIN}\n" not in reloaded.log.read_text():
+            http.get("/health/live").raise_for_status()
 
 
 def test_a_terminal_that_hangs_up_ends_the_broker(tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ def _fetch() -> dict[str, Any]:
         ],
         "responses": {
             "200": {
-                "description": "Records from the offset on; none at the end",
+                "description": "Records from the offset on; none at the end. An EventSource on a "
+                "page of another origin may read them where cors.origins names that origin",
                 "content": _streams("FetchReply"),
             },
             **_errors(404, 406, 416, 500),

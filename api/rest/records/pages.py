@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tidelog.api.caller import READ
 from tidelog.api.errors import ApiError, http_error
+from tidelog.api.http.compressing import codings_of, compress
 from tidelog.api.http.error_body import error_body
 from tidelog.api.http.parameters import one_of
 from tidelog.api.http.request_reply import (
@@ -78,6 +79,15 @@ def _records_path(topic: Topic, partition: Partition, offset: int) -> str:
     return f"/v1/topics/{topic.name}/partitions/{partition.index}/records?offset={offset}"
 
 
+class _Form(NamedTuple):
+    """How a page is written; one that is not whole goes without the coding."""
+
+    kind: bytes
+    mode: str
+    skips: bool
+    coding: bytes | None
+
+
 class _Page(NamedTuple):
     """Whole: nothing is missing, so that it may be kept for ever."""
 
@@ -108,7 +118,10 @@ class Pages:
         if not page_exists(partition, number):
             raise _no_page(partition, number)
         kind = request.accepted(_FORMS)
-        tag = f'"{topic.id.hex}-{index}-{number}-{mode}-{kind.decode().partition("/")[2]}"'
+        codings = codings_of(request.lines(b"accept-encoding"))
+        coding = codings[0] if codings and kind != OCTET_STREAM else None
+        form = kind.decode().partition("/")[2] + ("" if coding is None else f"-{coding.decode()}")
+        tag = f'"{topic.id.hex}-{index}-{number}-{mode}-{form}"'
         headers: tuple[tuple[bytes, bytes], ...] = (
             (b"etag", tag.encode()),
             (b"cache-control", _IMMUTABLE),
@@ -123,10 +136,12 @@ class Pages:
         if kind == OCTET_STREAM:
             page = await self._batches(partition, number)
         else:
-            page = await self._records(partition, number, kind, mode, skips)
+            page = await self._records(partition, number, _Form(kind, mode, skips, coding))
         if not page.whole:
             target = _records_path(topic, partition, page.next_offset)
             headers = (NO_STORE, (b"link", f'<{target}>; rel="next"'.encode()))
+        elif coding is not None:
+            headers = (*headers, (b"content-encoding", coding))
         await reply(send, 200, page.body, kind, headers)
 
     def _topic(self, name: str, text: str) -> Topic:
@@ -165,11 +180,10 @@ class Pages:
             cache.put_page(key, body, spans=(Span(partition.log_id, first, end),), token=token)
         return _Page(body, end, True)
 
-    async def _records(
-        self, partition: Partition, number: int, kind: bytes, mode: str, skips: bool
-    ) -> _Page:
+    async def _records(self, partition: Partition, number: int, form: _Form) -> _Page:
         cache = self._broker.cache
-        key = ("page", partition.log_id, number, kind, mode)
+        kind, mode, skips, coding = form
+        key = ("page", partition.log_id, number, kind, mode, coding)
         kept = cache.get_page(key, partition.topic)
         first, end = _offsets(number)
         if kept is not None:
@@ -187,6 +201,7 @@ class Pages:
             body = b'{"records":[%b],"next_offset":%d%b}' % (b",".join(lines), *told)
         whole = content.error is None and not skipped
         if whole:
+            body = body if coding is None else await compress(coding, body)
             cache.put_page(key, body, spans=(Span(partition.log_id, first, end),), token=token)
         return _Page(body, content.next_offset, whole)
 

@@ -29,7 +29,7 @@ def body() -> Iterator[bytes]:
 
 def count_lines(http: httpx.Client, path: str) -> int:
     with http.stream("GET", path, headers={"Accept": "application/x-ndjson"}) as answer:
-        return sum(part.count(b"\n") for part in answer.iter_raw())
+        return sum(part.count(b"\n") for part in answer.iter_bytes())
 
 
 def test_streams_of_lines(start_broker: Callable[..., BrokerProcess]) -> None:
