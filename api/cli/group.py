@@ -12,18 +12,22 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from tidelog.api.cli import interrupts
-from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli.client import Client, CommandFailed, UsedWrongly, path_of
 from tidelog.api.cli.command_group import command_group
 from tidelog.api.cli.options import GroupName, Json, Server
-from tidelog.api.cli.output import pretty, print_json, print_table, rich_table
+from tidelog.api.cli.output import counted, pretty, print_json, print_table, rich_table
 
 app = command_group("List, show, reset and delete consumer groups.")
+
+
+_TARGETS = ("earliest", "latest", "offset", "timestamp", "duration", "shift")
 
 
 class _Table(NamedTuple):
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    shortened: Sequence[str] = ()
 
 
 @app.command("list")
@@ -99,7 +103,7 @@ def _summary(shown: dict[str, Any]) -> str:
     state, behind = shown["state"], f"{shown['total_lag']} behind"
     if any(one["lag"] is None for one in shown["lag"]):
         behind = f"at least {behind}"
-    return f"{moment}  {shown['group']}  {state}, {members} members, {behind}"
+    return f"{moment}  {shown['group']}  {state}, {counted(members, 'member')}, {behind}"
 
 
 def _tables(shown: dict[str, Any]) -> list[_Table]:
@@ -115,6 +119,8 @@ def _tables(shown: dict[str, Any]) -> list[_Table]:
             )
             for one in shown["lag"]
         ],
+        # The next table has them whole.
+        shortened=("member",),
     )
     members = _Table(
         "Members",
@@ -134,10 +140,15 @@ def _tables(shown: dict[str, Any]) -> list[_Table]:
 def reset(
     group: GroupName,
     to: Annotated[
-        str, typer.Option(help="earliest, latest, offset, timestamp, duration or shift.")
+        str,
+        typer.Option(
+            metavar="OFFSET|TIME|WORD",
+            help="earliest, latest, an offset, a time (-1h, 2023-11-14); or with --value: offset, "
+            "timestamp, duration or shift.",
+        ),
     ],
     value: Annotated[
-        str | None, typer.Option(help="The offset, time, milliseconds or records to shift.")
+        str | None, typer.Option(help="The offset, time, duration (1h) or records to shift.")
     ] = None,
     topic: Annotated[list[str] | None, typer.Option(help="Only this topic; repeatable.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
@@ -148,9 +159,7 @@ def reset(
     server: Server = None,
 ) -> None:
     """Move a group's offsets."""
-    body: dict[str, Any] = {"to": to, "topics": topic, "dry_run": dry_run, "force": force}
-    if value is not None:
-        body["value"] = value if to == "timestamp" else _number(value)
+    body = {**_target(to, value), "topics": topic, "dry_run": dry_run, "force": force}
     path = path_of("groups", group, "offsets:reset")
     changes = Client(server).call("POST", path, body=body)["changes"]
     if json:
@@ -159,6 +168,19 @@ def reset(
     rows = [(one["topic"], one["partition"], one["before"], one["after"]) for one in changes]
     title = "Would change" if dry_run else "Changed"
     print_table(title, ("topic", "partition", "before", "after"), rows)
+
+
+def _target(to: str, value: str | None) -> dict[str, Any]:
+    """As the broker is asked for it. Raises CommandFailed."""
+    if value is not None:
+        return {"to": to, "value": value if to in ("timestamp", "duration") else _number(value)}
+    if to.isascii() and to.isdigit():
+        return {"to": "offset", "value": int(to)}
+    if to[:1].isdigit() or to.startswith(("-", "ts:")) or to == "now":
+        return {"to": "timestamp", "value": to.removeprefix("ts:")}
+    if to not in _TARGETS:
+        raise UsedWrongly(f"--to {to}: expected {', '.join(_TARGETS)}, an offset or a time as -1h")
+    return {"to": to}
 
 
 def _number(text: str) -> int:
