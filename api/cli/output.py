@@ -14,6 +14,8 @@ _SHORTENED_WIDTH = 16
 """Characters: enough for the beginning of an id that another table has whole."""
 _WORD_MAX = 10
 """Words of so many characters are folded between, not within."""
+_UNBOUNDED = 10**14
+"""So much and more of a setting is told by its number alone."""
 
 
 def print_json(value: Any) -> None:
@@ -107,6 +109,15 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def readable_setting(name: str, value: str) -> str:
+    """A setting's value; on a terminal a duration or size with its unit, too."""
+    if not sys.stdout.isatty() or not value.isdigit() or not 1000 < int(value) < _UNBOUNDED:
+        return value
+    if name.endswith(".ms"):
+        return f"{value} ({age(int(value))})"
+    return f"{value} ({size(int(value))})" if name.endswith(".bytes") else value
 
 
 def moment(timestamp_ms: int | None) -> str:

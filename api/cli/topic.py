@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -11,12 +10,10 @@ from tidelog.api.cli.client import Client, named_values, path_of
 from tidelog.api.cli.command_group import command_group
 from tidelog.api.cli.failures import CommandFailed, UsedWrongly
 from tidelog.api.cli.options import Json, Server, SettingPairs, TopicName
-from tidelog.api.cli.output import age, counted, print_json, print_table, size
+from tidelog.api.cli.output import counted, print_json, print_table, readable_setting, size
 
 app = command_group("Create, list, show, alter, trim and delete topics.")
 
-_UNBOUNDED = 10**14
-"""So much and more is told by its number alone."""
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -99,17 +96,8 @@ def show(
     )
     settings = [s for s in shown["settings"] if all_settings or s["source"] != "default"]
     if settings:
-        rows = [(s["name"], _readable(s["name"], s["value"]), s["source"]) for s in settings]
+        rows = [(s["name"], readable_setting(s["name"], s["value"]), s["source"]) for s in settings]
         print_table("Settings", ("setting", "value", "source"), rows)
-
-
-def _readable(name: str, value: str) -> str:
-    """On a terminal a duration or size with its unit, too."""
-    if not sys.stdout.isatty() or not value.isdigit() or not 1000 < int(value) < _UNBOUNDED:
-        return value
-    if name.endswith(".ms"):
-        return f"{value} ({age(int(value))})"
-    return f"{value} ({size(int(value))})" if name.endswith(".bytes") else value
 
 
 @app.command()

@@ -170,6 +170,24 @@ def test_cluster(run: Run, http: httpx.Client) -> None:
     assert facts(run("cluster", "describe"))["cluster"] == told["cluster_id"]
 
 
+def test_settings_of_the_broker(start_broker: Callable[..., BrokerProcess]) -> None:
+    broker = start_broker()
+
+    def run(*arguments: str, status: int = 0) -> Ended:
+        ended = tidelog("cluster", *arguments, "--server", broker.url)
+        assert ended.status == status, ended.stderr
+        return ended
+
+    assert run("alter", "--set", "log.retention.ms=7d").stdout == "log.retention.ms changed\n"
+    assert "log.retention.ms\t604800000\tdynamic" in run("settings").lines
+    every = json.loads(run("settings", "--all-settings", "--json").stdout)
+    assert {one["name"]: one["value"] for one in every}["log.retention.ms"] == "604800000"
+    run("alter", "--reset", "log.retention.ms")
+    assert "log.retention.ms" not in run("settings").stdout
+    assert "did you mean" in run("alter", "--set", "log.retention.m=1", status=1).stderr
+    assert "--set" in run("alter", status=2).stderr
+
+
 class TestCache:
     def test_its_life(self, start_broker: Callable[..., BrokerProcess]) -> None:
         broker = start_broker()
