@@ -6,10 +6,9 @@ from typing import Any
 
 from tidelog.api.kafka.encoding import Values
 from tidelog.api.kafka.peer import Call
-
-_DELEGATION_TOKEN_REQUEST_NOT_ALLOWED = 64
+from tidelog.api.kafka.tokens import DELEGATION_TOKEN_REQUEST_NOT_ALLOWED
 
 
 def handle(call: Call, request: Any) -> Values:
     """As Apache Kafka on a connection without authentication."""
-    return {"error_code": _DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "tokens": ()}
+    return {"error_code": DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, "tokens": ()}
