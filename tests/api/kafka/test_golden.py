@@ -142,7 +142,8 @@ def as_handler_said(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value // timedelta(milliseconds=1)
     if isinstance(value, datetime):
-        return (value - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+        # kio reads it by way of a float.
+        return round((value - datetime.fromtimestamp(0, UTC)) / timedelta(milliseconds=1))
     return value
 
 
