@@ -58,12 +58,15 @@ class LogStore:
         self.logs: dict[tuple[str, int], Log] = {}
         self._clock = clock
         self._opened = OpenSegments()
-        self.news = DiskNews(clock)
+        self.news = DiskNews(clock, self._has)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._saving: asyncio.TimerHandle | None = None
         self._removals: set[asyncio.Handle] = set()
         self.failure: BaseException | None = None
         """Why the directory could not be written in the background the last time, or None."""
+
+    def _has(self, log: Log) -> bool:
+        return self.logs.get((log.place.topic, log.place.partition)) is log
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking work after all that was asked for before.
