@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json as jsonlib
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -20,6 +21,7 @@ from tidelog.api.cli.output import counted, pretty, print_json, print_table, ric
 app = command_group("List, show, reset and delete consumer groups.")
 
 
+_INTERVAL_MIN_S = 0.05
 _TARGETS = ("earliest", "latest", "offset", "timestamp", "duration", "shift")
 
 
@@ -48,14 +50,14 @@ def show(
         bool, typer.Option("--watch", help="Go on showing it until interrupted.")
     ] = False,
     interval: Annotated[
-        float, typer.Option(min=0.05, help="Seconds from one look to the next.")
-    ] = 2.0,
+        str, typer.Option(metavar="TIME", help="From one look to the next: seconds, or 500ms.")
+    ] = "2s",
     json: Json = False,
     server: Server = None,
 ) -> None:
     """Show members, committed offsets and lag (describe)."""
     client = Client(server)
-    looks = _looks(client, group, interval) if watch else iter([_look(client, group)])
+    looks = _looks(client, group, _seconds(interval)) if watch else iter([_look(client, group)])
     with contextlib.suppress(KeyboardInterrupt):
         if json:
             for shown in looks:
@@ -69,6 +71,21 @@ def show(
                 for table in _tables(shown):
                     print_table(*table)
                 sys.stdout.flush()
+
+
+def _seconds(text: str) -> float:
+    """Of ``--interval``. Raises UsedWrongly."""
+    from tidelog.api.units import parse_duration
+
+    number = text.replace(".", "", 1)
+    try:
+        whole = number.isascii() and number.isdigit()
+        seconds = float(text) if whole else parse_duration(text) / 1000
+    except ValueError as error:
+        raise UsedWrongly(f"--interval: {error}") from None
+    if not _INTERVAL_MIN_S <= seconds <= threading.TIMEOUT_MAX:
+        raise UsedWrongly(f"--interval {text}: expected at least {_INTERVAL_MIN_S} seconds")
+    return seconds
 
 
 def _look(client: Client, group: str) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from confluent_kafka import Consumer, Producer
 
 from tests.support.broker_process import BrokerProcess, environment
 from tests.support.http_member import HttpMember, committed
+from tidelog.api.cli.failures import UsedWrongly
+from tidelog.api.cli.group import _seconds
 
 COMMAND = (sys.executable, "-m", "tidelog.api.cli", "group")
 Run = Callable[..., list[str]]
@@ -187,6 +189,19 @@ class TestList:
         rows = {row["group"]: row for row in table(run("list"))}
         assert rows[group]["state"] == "Empty"
         assert rows[group]["members"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2", 2.0), ("0.05", 0.05), ("2s", 2.0), ("500ms", 0.5), ("1m", 60.0)]
+)
+def test_intervals(text: str, seconds: float) -> None:
+    assert _seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0.01", "1ms", "-1", "soon", ".", "nan", "9" * 19])
+def test_what_is_no_interval(text: str) -> None:
+    with pytest.raises(UsedWrongly, match="--interval"):
+        _seconds(text)
 
 
 class TestReset:
