@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tidelog.api import error_codes as codes
 from tidelog.broker import errors as broker
+from tidelog.broker.topic_name import may_be_made
 from tidelog.consumer_groups import errors as groups
 from tidelog.storage import errors as storage
 from tidelog.storage.files import refused
@@ -144,7 +145,7 @@ def http_error(error: Exception) -> HttpError:
         message += "; read on from next_offset, or pass what cannot be read with on_corrupt=skip"
         if error.damaged:
             answer = ANSWERS[storage.CorruptBatch]
-    if isinstance(error, broker.UnknownTopic):
+    if isinstance(error, broker.UnknownTopic) and may_be_made(error.topic):
         message += f'; create it with POST /v1/topics and the body {{"name": "{error.topic}"}}'
     if isinstance(error, groups.UnknownMember):
         message += "; it has left or was silent for too long, and has to join again"

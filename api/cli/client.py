@@ -53,6 +53,11 @@ class Client:
         self._headers = {"Authorization": f"Bearer {server.token}"} if server.token else {}
         self._idle: http.client.HTTPConnection | None = None
 
+    @property
+    def host(self) -> str:
+        """Of the broker."""
+        return self._connection.host
+
     def __enter__(self) -> Client:
         return self
 

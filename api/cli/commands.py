@@ -31,6 +31,10 @@ _PLACES = {
     "topic": "topic:app",
     "group": "group:app",
     "retention": "retention:app",
+    "status": "status:status",
+    "doctor": "doctor:doctor",
+    "cluster": "cluster:app",
+    "cache": "cache:app",
     "profile": "profile:app",
     "log": "log:app",
 }
@@ -54,10 +58,12 @@ def _load(name: str) -> Any:
     file, _, attribute = _PLACES[name].partition(":")
     found = importlib.import_module(f"tidelog.api.cli.{file}")
     place = getattr(found, attribute)
-    if not isinstance(place, typer.Typer):
-        function, place = place, typer.Typer(add_completion=False)
-        place.command(name, help=getattr(found, "HELP", None))(function)
-    command: Any = typer.main.get_command(place)
+    if isinstance(place, typer.Typer):
+        command: Any = typer.main.get_group(place)
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(name, help=getattr(found, "HELP", None))(place)
+        command = typer.main.get_command(alone)
     command.name = name
     with_connection(command)
     return command

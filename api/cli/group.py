@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json as jsonlib
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -12,18 +13,23 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from tidelog.api.cli import interrupts
-from tidelog.api.cli.client import Client, CommandFailed, path_of
+from tidelog.api.cli.client import Client, CommandFailed, UsedWrongly, path_of
 from tidelog.api.cli.command_group import command_group
 from tidelog.api.cli.options import GroupName, Json, Server
-from tidelog.api.cli.output import pretty, print_json, print_table, rich_table
+from tidelog.api.cli.output import counted, pretty, print_json, print_table, rich_table
 
 app = command_group("List, show, reset and delete consumer groups.")
+
+
+_INTERVAL_MIN_S = 0.05
+_TARGETS = ("earliest", "latest", "offset", "timestamp", "duration", "shift")
 
 
 class _Table(NamedTuple):
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    shortened: Sequence[str] = ()
 
 
 @app.command("list")
@@ -44,14 +50,14 @@ def show(
         bool, typer.Option("--watch", help="Go on showing it until interrupted.")
     ] = False,
     interval: Annotated[
-        float, typer.Option(min=0.05, help="Seconds from one look to the next.")
-    ] = 2.0,
+        str, typer.Option(metavar="TIME", help="From one look to the next: seconds, or 500ms.")
+    ] = "2s",
     json: Json = False,
     server: Server = None,
 ) -> None:
     """Show members, committed offsets and lag (describe)."""
     client = Client(server)
-    looks = _looks(client, group, interval) if watch else iter([_look(client, group)])
+    looks = _looks(client, group, _seconds(interval)) if watch else iter([_look(client, group)])
     with contextlib.suppress(KeyboardInterrupt):
         if json:
             for shown in looks:
@@ -65,6 +71,21 @@ def show(
                 for table in _tables(shown):
                     print_table(*table)
                 sys.stdout.flush()
+
+
+def _seconds(text: str) -> float:
+    """Of ``--interval``. Raises UsedWrongly."""
+    from tidelog.api.units import parse_duration
+
+    number = text.replace(".", "", 1)
+    try:
+        whole = number.isascii() and number.isdigit()
+        seconds = float(text) if whole else parse_duration(text) / 1000
+    except ValueError as error:
+        raise UsedWrongly(f"--interval: {error}") from None
+    if not _INTERVAL_MIN_S <= seconds <= threading.TIMEOUT_MAX:
+        raise UsedWrongly(f"--interval {text}: expected at least {_INTERVAL_MIN_S} seconds")
+    return seconds
 
 
 def _look(client: Client, group: str) -> dict[str, Any]:
@@ -99,7 +120,7 @@ def _summary(shown: dict[str, Any]) -> str:
     state, behind = shown["state"], f"{shown['total_lag']} behind"
     if any(one["lag"] is None for one in shown["lag"]):
         behind = f"at least {behind}"
-    return f"{moment}  {shown['group']}  {state}, {members} members, {behind}"
+    return f"{moment}  {shown['group']}  {state}, {counted(members, 'member')}, {behind}"
 
 
 def _tables(shown: dict[str, Any]) -> list[_Table]:
@@ -115,6 +136,8 @@ def _tables(shown: dict[str, Any]) -> list[_Table]:
             )
             for one in shown["lag"]
         ],
+        # The next table has them whole.
+        shortened=("member",),
     )
     members = _Table(
         "Members",
@@ -134,10 +157,15 @@ def _tables(shown: dict[str, Any]) -> list[_Table]:
 def reset(
     group: GroupName,
     to: Annotated[
-        str, typer.Option(help="earliest, latest, offset, timestamp, duration or shift.")
+        str,
+        typer.Option(
+            metavar="OFFSET|TIME|WORD",
+            help="earliest, latest, an offset, a time (-1h, 2023-11-14); or with --value: offset, "
+            "timestamp, duration or shift.",
+        ),
     ],
     value: Annotated[
-        str | None, typer.Option(help="The offset, time, milliseconds or records to shift.")
+        str | None, typer.Option(help="The offset, time, duration (1h) or records to shift.")
     ] = None,
     topic: Annotated[list[str] | None, typer.Option(help="Only this topic; repeatable.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
@@ -148,9 +176,7 @@ def reset(
     server: Server = None,
 ) -> None:
     """Move a group's offsets."""
-    body: dict[str, Any] = {"to": to, "topics": topic, "dry_run": dry_run, "force": force}
-    if value is not None:
-        body["value"] = value if to == "timestamp" else _number(value)
+    body = {**_target(to, value), "topics": topic, "dry_run": dry_run, "force": force}
     path = path_of("groups", group, "offsets:reset")
     changes = Client(server).call("POST", path, body=body)["changes"]
     if json:
@@ -159,6 +185,19 @@ def reset(
     rows = [(one["topic"], one["partition"], one["before"], one["after"]) for one in changes]
     title = "Would change" if dry_run else "Changed"
     print_table(title, ("topic", "partition", "before", "after"), rows)
+
+
+def _target(to: str, value: str | None) -> dict[str, Any]:
+    """As the broker is asked for it. Raises CommandFailed."""
+    if value is not None:
+        return {"to": to, "value": value if to in ("timestamp", "duration") else _number(value)}
+    if to.isascii() and to.isdigit():
+        return {"to": "offset", "value": int(to)}
+    if to[:1].isdigit() or to.startswith(("-", "ts:")) or to == "now":
+        return {"to": "timestamp", "value": to.removeprefix("ts:")}
+    if to not in _TARGETS:
+        raise UsedWrongly(f"--to {to}: expected {', '.join(_TARGETS)}, an offset or a time as -1h")
+    return {"to": to}
 
 
 def _number(text: str) -> int:

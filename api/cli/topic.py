@@ -1,4 +1,4 @@
-"""``tidelog topic``: create, list, show, alter and delete topics."""
+"""``tidelog topic``: create, list, show, alter, trim and delete topics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import typer
 
 from tidelog.api.cli.client import Client, named_values, path_of
 from tidelog.api.cli.command_group import command_group
+from tidelog.api.cli.failures import CommandFailed, UsedWrongly
 from tidelog.api.cli.options import Json, Server, SettingPairs, TopicName
-from tidelog.api.cli.output import print_json, print_table, size
+from tidelog.api.cli.output import counted, print_json, print_table, readable_setting, size
 
-app = command_group("Create, list, show, alter and delete topics.")
+app = command_group("Create, list, show, alter, trim and delete topics.")
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.command()
@@ -93,11 +96,8 @@ def show(
     )
     settings = [s for s in shown["settings"] if all_settings or s["source"] != "default"]
     if settings:
-        print_table(
-            "Settings",
-            ("setting", "value", "source"),
-            [(one["name"], one["value"], one["source"]) for one in settings],
-        )
+        rows = [(s["name"], readable_setting(s["name"], s["value"]), s["source"]) for s in settings]
+        print_table("Settings", ("setting", "value", "source"), rows)
 
 
 @app.command()
@@ -121,9 +121,69 @@ def alter(
 
 
 @app.command()
+def trim(
+    topic: TopicName,
+    before: Annotated[
+        str,
+        typer.Option(
+            metavar="OFFSET|TIME",
+            help="An offset; a time, as -7d, 2023-11-14 or ts:MILLISECONDS; latest for all.",
+        ),
+    ],
+    partition: Annotated[
+        int | None, typer.Option("--partition", "-p", min=0, help="Only this one.")
+    ] = None,
+    yes: Yes = False,
+    json: Json = False,
+    server: Server = None,
+) -> None:
+    """Delete the records of a topic that are older."""
+    with Client(server) as client:
+        trims = _trims(client, topic, before, partition)
+        doomed = sum(max(0, one["before_offset"] - one["start_offset"]) for one in trims)
+        if not yes:
+            typer.confirm(f"Delete {counted(doomed, 'record')} of topic {topic}?", abort=True)
+        for one in trims:
+            path = path_of("topics", topic, "partitions", one["partition"], "records")
+            client.call("DELETE", path, {"before_offset": one["before_offset"]})
+    if json:
+        print_json(trims)
+    else:
+        print(f"{counted(doomed, 'record')} of topic {topic} deleted")
+
+
+def _trims(client: Client, topic: str, before: str, partition: int | None) -> list[dict[str, int]]:
+    """For each partition where it starts and what is to be its first offset.
+
+    Raises CommandFailed.
+    """
+    shown = client.call("GET", path_of("topics", topic))["partitions"]
+    found = [one for one in shown if partition in (None, one["partition"])]
+    if not found:
+        raise CommandFailed(f"topic {topic} has no partition {partition}")
+    if before.isascii() and before.isdigit():
+        if len(found) > 1:
+            raise UsedWrongly(f"--before {before}: an offset is of one --partition")
+        offsets = {found[0]["partition"]: int(before)}
+    else:
+        query = {"timestamp": before.removeprefix("ts:")}
+        answer = client.call("GET", path_of("topics", topic, "offsets"), query)
+        offsets = {one["partition"]: one["offset"] for one in answer["offsets"]}
+    return [
+        {
+            "partition": one["partition"],
+            "start_offset": one["start_offset"],
+            "before_offset": max(offsets[one["partition"]], one["start_offset"]),
+        }
+        for one in found
+        if one["partition"] in offsets
+    ]
+
+
+@app.command()
 def delete(
     topic: TopicName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     server: Server = None,
 ) -> None:
     """Delete a topic and its records (rm)."""

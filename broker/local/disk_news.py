@@ -5,6 +5,7 @@ disk and missing file descriptors once a minute, however many requests meet them
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from weakref import WeakSet
 
 from tidelog.broker.clock import Clock
@@ -16,17 +17,18 @@ _log = logging.getLogger("tidelog.store")
 
 
 class DiskNews:
-    """Of one data directory."""
+    """Of one data directory. Logs that it has no longer, as of a deleted topic, are no news."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, has: Callable[[Log], bool] = lambda log: True) -> None:
         self._clock = clock
+        self._has = has
         self._stopped: WeakSet[Log] = WeakSet()
         self._quiet_until_ms: dict[type[StorageError], int] = {}
 
     def tell(self, log: Log, error: Exception) -> None:
         """An append or a flush of the log has failed; what is no fault of the disk is no news."""
         if isinstance(error, WritesStopped):
-            if log not in self._stopped:
+            if log not in self._stopped and self._has(log):
                 self._stopped.add(log)
                 place = log.place.topic, log.place.partition
                 _log.error("%s-%d takes no more writes: %s", *place, log.writes_stopped)

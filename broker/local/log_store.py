@@ -67,11 +67,14 @@ class LogStore:
         self._opened = OpenSegments()
         self._thread = environment.workers("disk", 1)
         self._looking = environment.workers("look", 1)
-        self.news = DiskNews(environment.clock)
+        self.news = DiskNews(environment.clock, self._has)
         self._saving: asyncio.TimerHandle | None = None
         self._removals: set[asyncio.Handle] = set()
         self.failure: BaseException | None = None
         """Why the directory could not be written in the background the last time, or None."""
+
+    def _has(self, log: Log) -> bool:
+        return self.logs.get((log.place.topic, log.place.partition)) is log
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking work after all that was asked for before.

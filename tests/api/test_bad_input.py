@@ -95,7 +95,7 @@ class TestStart:
             (("--http", "8082"), "http: '8082' is not HOST:PORT"),
             (("--http", "localhost:99999"), "is not HOST:PORT"),
             (("--log-level", "loud"), "log.level=loud: must be one of"),
-            (("--datadir", "x"), "unrecognized arguments: --datadir"),
+            (("--datadir", "x"), "no such option: --datadir"),
         ],
     )
     def test_a_bad_setting(self, tmp_path: Path, flags: tuple[str, ...], said: str) -> None:

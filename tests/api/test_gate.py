@@ -25,6 +25,10 @@ _OPEN = {
     "api_versions": "is asked before anybody says who they are",
     "sasl_handshake": "is asked before anybody says who they are",
     "describe_cluster": "tells what a client has to know to connect",
+    "sasl_authenticate": "is asked before anybody says who they are",
+    "create_delegation_token": "is refused to all",
+    "renew_delegation_token": "is refused to all",
+    "expire_delegation_token": "is refused to all",
     "describe_delegation_token": "is refused to all",
     "describe_transactions": "there is none, whoever asks",
     "list_transactions": "there is none, whoever asks",
@@ -236,6 +240,7 @@ def _requests(topic_id: UUID) -> dict[str, list[Message]]:
             {"topics": [{"topic_name": "__cluster_metadata", "partitions": [first]}]}
         ],
         "describe_producers": [{"topics": [{"name": "t", "partition_indexes": [0]}]}],
+        "update_features": [{"timeout_ms": 1000, "feature_updates": []}],
         "unregister_broker": [{"broker_id": 9}],
         "consumer_group_heartbeat": [
             {"group_id": "g", "member_id": "m", "member_epoch": 0, **subscribed}

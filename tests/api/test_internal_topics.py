@@ -118,7 +118,9 @@ _APIS_THAT_CHANGE_NO_TOPIC = {
     # There is none of what these are about.
     *("describe_client_quotas", "alter_client_quotas", "describe_user_scram_credentials"),
     *("alter_user_scram_credentials", "list_transactions", "describe_transactions"),
-    *("unregister_broker", "describe_delegation_token", "sasl_handshake"),
+    *("unregister_broker", "sasl_handshake", "sasl_authenticate", "update_features"),
+    *("describe_delegation_token", "create_delegation_token"),
+    *("renew_delegation_token", "expire_delegation_token"),
     # Groups; the broker writes what they commit.
     *("offset_commit", "offset_fetch", "offset_delete", "find_coordinator", "join_group"),
     *("heartbeat", "leave_group", "sync_group", "describe_groups", "list_groups"),

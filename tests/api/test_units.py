@@ -276,3 +276,14 @@ def test_units_of_a_reset(http: httpx.Client, body: dict[str, str | int], after:
     assert [one["after"] for one in changes] == [after]
     refused = http.post(path, json={"to": "duration", "value": "a while", "topics": ["moved"]})
     assert (refused.status_code, "7d" in refused.text) == (422, True)
+
+
+def test_units_of_the_time_of_a_record(http: httpx.Client) -> None:
+    http.post("/v1/topics", json={"name": "timed"})
+    path, raw = "/v1/topics/timed/records", {"Content-Type": "application/octet-stream"}
+    for text, time in (("2023-11-14", 1_699_920_000_000), ("1700000000000", NOW_MS)):
+        written = http.post(path, params={"timestamp": text}, content=b"x", headers=raw)
+        assert written.json()["records"][0]["timestamp"] == time
+    for text in ("1969-01-01", "-1", "soon"):
+        refused = http.post(path, params={"timestamp": text}, content=b"x", headers=raw)
+        assert (refused.status_code, "timestamp" in refused.text) == (422, True)

@@ -31,6 +31,7 @@ _NOT_MIXED = {
     *("list_config_resources", "join_group", "sync_group", "heartbeat", "consumer_group_heartbeat"),
     # All is refused: there is no access control.
     *("describe_acls", "create_acls", "delete_acls"),
+    *("create_delegation_token", "renew_delegation_token", "expire_delegation_token"),
 }
 _OWN_SETTINGS = {"retention.wait.for.groups", "retention.max.ms", "retention.max.bytes"}
 _OWN_FIELDS = {"log_dir", "total_bytes", "usable_bytes", "read_only"}

@@ -92,6 +92,20 @@ def sasl_handshake(scene: Scene, version: int) -> Iterator[Message]:
         yield {"mechanism": mechanism}
 
 
+def sasl_authenticate(scene: Scene, version: int) -> Iterator[Message]:
+    for secret in (b"", b"\0user\0password"):
+        yield {"auth_bytes": secret}
+
+
+def update_features(scene: Scene, version: int) -> Iterator[Message]:
+    newer = {"upgrade_type": 1} if version else {"allow_downgrade": False}
+    for names in ((), ("no.such.feature",), ("", "no.such.feature")):
+        updates = [{"feature": name, "max_version_level": 1, **newer} for name in names]
+        for only in (False, True) if version else (False,):
+            asked = {"validate_only": only} if version else {}
+            yield {"timeout_ms": 5000, "feature_updates": updates, **asked}
+
+
 def describe_delegation_token(scene: Scene, version: int) -> Iterator[Message]:
     for owners in ((), None):
         yield {"owners": owners}
@@ -106,5 +120,7 @@ ABSENT: dict[str, Requests] = {
     "describe_transactions": describe_transactions,
     "unregister_broker": unregister_broker,
     "sasl_handshake": sasl_handshake,
+    "sasl_authenticate": sasl_authenticate,
+    "update_features": update_features,
     "describe_delegation_token": describe_delegation_token,
 }

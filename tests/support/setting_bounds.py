@@ -52,7 +52,7 @@ def refused(setting: Setting) -> dict[str, str]:
             return {"no-such-word": f"must be one of {', '.join(setting.choices)}"}
         case "list" if setting.name == "log.level":
             return dict.fromkeys(
-                ("", "loud", "http=loud"), "must be one of debug, info, warning, error"
+                ("loud", "http=loud"), "must be one of debug, info, warning, error"
             )
         case "list" if setting.name == "trusted.proxies":
             said = "must be addresses or networks, as 127.0.0.1,10.0.0.0/8"

@@ -295,6 +295,7 @@ class BrokerOut(BaseModel):
     version: str
     cluster_id: str
     node_id: int
+    now_ms: int = Field(description="by the broker's clock")
     uptime_ms: int
     engine: str
     http: str

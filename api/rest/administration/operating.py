@@ -201,6 +201,7 @@ def _broker(context: RestContext) -> BrokerOut:
         version=version("tidelog"),
         cluster_id=broker.cluster_id,
         node_id=broker.node_id,
+        now_ms=broker.clock.now_ms(),
         uptime_ms=broker.clock.monotonic_ms() - broker.started_ms,
         engine="local",
         http=addresses.http,

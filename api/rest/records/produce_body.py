@@ -18,7 +18,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from tidelog.api.errors import ApiError
 from tidelog.api.http.half_characters import half_character
-from tidelog.api.http.parameters import whole_number
+from tidelog.api.http.parameters import quantity, whole_number
+from tidelog.api.units import parse_time
 from tidelog.storage.batches.record import EncodableHeaders, EncodableRecord
 
 TIMESTAMP_MAX = 253_402_300_799_999
@@ -348,7 +349,9 @@ def parse_raw(body: bytes, query: dict[str, str], now_ms: int) -> Produced:
         for name, value in query.items()
         if name.startswith("header.")
     ]
-    time = whole_number(query, "timestamp", now_ms, 0, TIMESTAMP_MAX)
+    time = quantity(
+        query, "timestamp", lambda text: parse_time(text, now_ms), now_ms, 0, TIMESTAMP_MAX
+    )
     partition = whole_number(query, "partition", 0, 0, _PARTITION_MAX)
     produced = Produced([], {})
     produced.add(

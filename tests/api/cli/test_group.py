@@ -19,6 +19,8 @@ from confluent_kafka import Consumer, Producer
 
 from tests.support.broker_process import BrokerProcess, environment
 from tests.support.http_member import HttpMember, committed
+from tidelog.api.cli.failures import UsedWrongly
+from tidelog.api.cli.group import _seconds
 
 COMMAND = (sys.executable, "-m", "tidelog.api.cli", "group")
 Run = Callable[..., list[str]]
@@ -84,7 +86,7 @@ class TestShow:
             pass
         summary, *lines = run("show", name)
         consumer.close()
-        assert summary.endswith("Stable, 1 members, at least 0 behind")
+        assert summary.endswith("Stable, 1 member, at least 0 behind")
         assert [(row["committed"], row["lag"]) for row in table(lines[:4])] == [
             ("", "0"),
             ("", ""),
@@ -94,7 +96,7 @@ class TestShow:
     def test_members(self, run: Run, http: httpx.Client, topic: str, group: str) -> None:
         member = HttpMember(http, group, topic, instance_id="till-1")
         summary, *lines = run("show", group)
-        assert "Stable, 1 members" in summary
+        assert "Stable, 1 member," in summary
         assert {row["member"] for row in table(lines[:4])} == {member.member_id}
         [row] = table(lines[4:])
         assert (row["member"], row["instance"]) == (member.member_id, "till-1")
@@ -189,6 +191,19 @@ class TestList:
         assert rows[group]["members"] == "0"
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2", 2.0), ("0.05", 0.05), ("2s", 2.0), ("500ms", 0.5), ("1m", 60.0)]
+)
+def test_intervals(text: str, seconds: float) -> None:
+    assert _seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0.01", "1ms", "-1", "soon", ".", "nan", "9" * 19])
+def test_what_is_no_interval(text: str) -> None:
+    with pytest.raises(UsedWrongly, match="--interval"):
+        _seconds(text)
+
+
 class TestReset:
     def test_says_what_would_change_and_changes_it(
         self, run: Run, http: httpx.Client, topic: str, group: str
@@ -218,16 +233,16 @@ class TestReset:
         assert committed(http, group) == {0: 0, 1: 0}
 
     @pytest.mark.parametrize(
-        ("arguments", "expected"),
+        ("arguments", "status", "expected"),
         [
-            (("--to", "offset", "--value", "soon"), "expected a whole number"),
-            (("--to", "tomorrow"), "'earliest', 'latest'"),
+            (("--to", "offset", "--value", "soon"), 1, "expected a whole number"),
+            (("--to", "tomorrow"), 2, "earliest, latest"),
         ],
     )
     def test_bad_input(
-        self, run: Run, group: str, arguments: tuple[str, ...], expected: str
+        self, run: Run, group: str, arguments: tuple[str, ...], status: int, expected: str
     ) -> None:
-        [line] = run("reset", group, *arguments, status=1)
+        [line] = run("reset", group, *arguments, status=status)
         assert expected in line
 
 

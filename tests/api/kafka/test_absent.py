@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
 from tests.support.broker_process import BrokerProcess
-from tests.support.kafka_wire import Message, Wire
+from tests.support.kafka_wire import Message, Wire, encode_request
 
 _INVALID_REQUEST, _UNSUPPORTED_VERSION = 42, 35
+_ILLEGAL_SASL_STATE, _FEATURE_UPDATE_FAILED = 34, 95
 _SCRAM_SHA_256 = 1
 
 
@@ -46,3 +48,47 @@ def test_the_broker_stays(wire: Wire) -> None:
     answer = wire.ask("unregister_broker", 0, broker_id=here)
     assert answer["error_code"] == _INVALID_REQUEST
     assert "only broker" in answer["error_message"]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_no_feature_is_changed(wire: Wire, version: int) -> None:
+    update = {"feature": "no.such", "max_version_level": 1, "upgrade_type": 1}
+    answer = wire.ask("update_features", version, timeout_ms=1, feature_updates=[update])
+    assert answer["error_code"] == _FEATURE_UPDATE_FAILED
+    assert "no feature 'no.such'" in answer["error_message"]
+    assert wire.ask("update_features", version, timeout_ms=1, feature_updates=[])["error_code"] == 0
+
+
+def test_nobody_says_who_they_are(wire: Wire) -> None:
+    answer = wire.ask("sasl_authenticate", 2, auth_bytes=b"\0user\0password")
+    assert answer["error_code"] == _ILLEGAL_SASL_STATE
+    assert "no authentication" in answer["error_message"]
+
+
+_NEVER = "ff" * 8
+_ANYBODY = "0555736572" + "0a414e4f4e594d4f5553"
+TOKENS = [
+    ("create", 1, f"0040 000455736572 0009414e4f4e594d4f5553 {_NEVER * 3} 0000 00000000 00000000"),
+    ("create", 2, f"00 0040 {_ANYBODY} {_NEVER * 3} 01 01 00000000 00"),
+    ("create", 3, f"00 0040 {_ANYBODY * 2} {_NEVER * 3} 01 01 00000000 00"),
+    ("renew", 1, f"0040 {_NEVER} 00000000"),
+    ("renew", 2, f"00 0040 {_NEVER} 00000000 00"),
+    ("expire", 1, f"0040 {_NEVER} 00000000"),
+    ("expire", 2, f"00 0040 {_NEVER} 00000000 00"),
+]
+"""What Apache Kafka 4.3 answers on a listener without authentication."""
+
+
+@pytest.mark.parametrize(("verb", "version", "golden"), TOKENS)
+@pytest.mark.parametrize("time_ms", [-1, 0, 86_400_000])
+def test_no_token_is_given(wire: Wire, verb: str, version: int, golden: str, time_ms: int) -> None:
+    time = timedelta(milliseconds=time_ms)
+    fields: Message = {
+        "create": {"renewers": (), "max_lifetime": time},
+        "renew": {"hmac": b"token", "renew_period": time},
+        "expire": {"hmac": b"token", "expiry_time_period": time},
+    }[verb]
+    if (verb, version) == ("create", 3):
+        fields |= {"owner_principal_type": None, "owner_principal_name": None}
+    wire.send(encode_request(f"{verb}_delegation_token", version, fields))
+    assert wire.receive() == bytes.fromhex("00000001 " + golden)

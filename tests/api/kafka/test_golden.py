@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -98,7 +98,8 @@ def test_a_response_they_do_not_know_is_read_by_kio(api: Api) -> None:
 def test_what_they_do_not_know() -> None:
     names = {api.name for api in _UNKNOWN_TO_THEM}
     new_groups = {"consumer_group_heartbeat", "consumer_group_describe"}
-    assert names <= {*new_groups, "describe_delegation_token", "unregister_broker"}
+    tokens = {f"{verb}_delegation_token" for verb in ("create", "renew", "expire", "describe")}
+    assert names <= {*new_groups, *tokens, "unregister_broker"}
 
 
 def kio_sample(kind: Any, random: Random) -> Message:
@@ -128,6 +129,8 @@ def _kio_values(random: Random) -> dict[str, Any]:
         "int64": random.randrange(-(2**63), 2**63),
         "error_code": random.randrange(-1, 100),
         "timedelta_i32": random.randrange(2**31),
+        # A datetime ends with the year 9999.
+        "datetime_i64": random.randrange(2**47),
         "string": "".join(random.choices("abc-é😀", k=random.randrange(9))),
         "uuid": uuid.UUID(int=random.getrandbits(128)),
         "bytes": random.randbytes(random.randrange(9)),
@@ -145,6 +148,9 @@ def as_handler_said(value: Any) -> Any:
         return [as_handler_said(one) for one in value]
     if isinstance(value, timedelta):
         return value // timedelta(milliseconds=1)
+    if isinstance(value, datetime):
+        # kio reads it by way of a float.
+        return round((value - datetime.fromtimestamp(0, UTC)) / timedelta(milliseconds=1))
     return value
 
 

@@ -204,7 +204,9 @@ class TestATopicThatIsNotThere:
         assert http.get(f"/v1/topics/{single}-not").status_code == 404
 
     def test_not_by_a_name_that_is_none(self, http: httpx.Client, kind: str, body: bytes) -> None:
-        assert self.post(http, "a%20b", kind, body).status_code == 404
+        answer = self.post(http, "a%20b", kind, body)
+        assert answer.json()["error"]["message"] == "there is no topic 'a b'"
+        assert answer.status_code == 404
         assert self.post(http, "__consumer_offsets", kind, body).status_code in (403, 404)
 
 
