@@ -9,7 +9,9 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tidelog.broker.broker import Broker
-from tidelog.broker.disk_news import DiskNews
+from tidelog.broker.environment import Environment
+from tidelog.broker.local.disk_news import DiskNews
+from tidelog.broker.local.local_log import log_of
 from tidelog.broker.settings.broker_settings import BrokerSettings
 from tidelog.storage.errors import (
     BatchTooLarge,
@@ -29,7 +31,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def broker(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Broker]:
-    opened = await Broker.open(str(tmp_path), BrokerSettings({}), clock)
+    opened = await Broker.open(str(tmp_path), BrokerSettings({}), Environment(clock=clock))
     await opened.create_topic("t", 2)
     yield opened
     await opened.close()
@@ -39,7 +41,7 @@ async def test_each_once(
     broker: Broker, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     news = DiskNews(clock)
-    logs = [one.log for one in broker.topic("t").partitions]
+    logs = [log_of(one) for one in broker.topic("t").partitions]
 
     def told(error: StorageError, partition: int = 0) -> int:
         caplog.clear()
@@ -59,7 +61,7 @@ async def test_each_once(
 
 async def test_a_deleted_topic_is_no_news(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
     """A flush may still be under way when its directory is taken away."""
-    first, second = (one.log for one in broker.topic("t").partitions)
+    first, second = (log_of(one) for one in broker.topic("t").partitions)
     broker.store.news.tell(first, STOPPED)
     assert len(caplog.messages) == 1
     await broker.delete_topic("t")
