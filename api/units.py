@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
 from typing import NamedTuple
 
 from tidelog.api.rfc3339 import parse_rfc3339
@@ -17,7 +16,8 @@ from tidelog.broker.errors import InvalidSetting
 from tidelog.broker.settings.setting import Setting
 
 _INT64_MAX = 2**63 - 1
-_NUMBER = r"\d{1,19}(?:\.\d{1,9})?"
+_PLACES, _ONE = 9, 1_000_000_000
+_NUMBER = rf"\d{{1,19}}(?:\.\d{{1,{_PLACES}}})?"
 _DURATION_MS = {
     "ms": 1,
     "s": 1000,
@@ -46,30 +46,30 @@ TIME_EXAMPLES = (
 def parse_duration(text: str) -> int:
     """Milliseconds, from such a number or a number with its unit. Raises ValueError."""
     if _WHOLE.fullmatch(text):
-        return _bounded(Decimal(text), text)
+        return _bounded(_billionths(text), text)
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration; expected {DURATION_EXAMPLES}")
     parts = _PART.findall(text)
-    return _bounded(sum((Decimal(n) * _DURATION_MS[unit] for n, unit in parts), Decimal()), text)
+    return _bounded(sum(_billionths(number) * _DURATION_MS[unit] for number, unit in parts), text)
 
 
 def parse_size(text: str) -> int:
     """Bytes, from such a number or a number with its unit. Raises ValueError."""
     if _WHOLE.fullmatch(text):
-        return _bounded(Decimal(text), text)
+        return _bounded(_billionths(text), text)
     found = _SIZE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a size; expected {SIZE_EXAMPLES}")
     number, letter, end = found.groups()
     base = 1000 if (end or "").upper() == "B" else 1024
     power = 0 if letter is None else "KMGT".index(letter.upper()) + 1
-    return _bounded(Decimal(number) * base**power, text)
+    return _bounded(_billionths(number) * base**power, text)
 
 
 def parse_time(text: str, now_ms: int) -> int:
     """Milliseconds since the epoch, of a time as ``TIME_EXAMPLES`` has them. Raises ValueError."""
     if _WHOLE.fullmatch(text):
-        return _bounded(Decimal(text), text)
+        return _bounded(_billionths(text), text)
     if text == "now":
         return now_ms
     if text.startswith("-") and not _WHOLE.fullmatch(text[1:]):
@@ -83,10 +83,16 @@ def parse_time(text: str, now_ms: int) -> int:
     return parse_rfc3339(f"{day}{minute or 'T00:00'}{second or ':00'}{zone or 'Z'}")
 
 
-def _bounded(value: Decimal, text: str) -> int:
-    whole = int(value)
-    if whole != value or whole > _INT64_MAX:
-        reason = "too large" if whole == value else "no whole number of them"
+def _billionths(number: str) -> int:
+    """How many there are in a number of at most nine places."""
+    whole, _, fraction = number.partition(".")
+    return int(whole + fraction.ljust(_PLACES, "0"))
+
+
+def _bounded(billionths: int, text: str) -> int:
+    whole, rest = divmod(billionths, _ONE)
+    if rest or whole > _INT64_MAX:
+        reason = "no whole number of them" if rest else "too large"
         raise ValueError(f"{text!r} is {reason}")
     return whole
 

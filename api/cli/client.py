@@ -12,24 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tidelog.api.cli.connection import Connection, choose_connection
-from tidelog.api.cli.failures import (
-    CommandFailed,
-    NoAnswer,
-    Refused,
-    UsedWrongly,
-    refused,
-)
-
-__all__ = [
-    "Client",
-    "CommandFailed",
-    "NoAnswer",
-    "Refused",
-    "UsedWrongly",
-    "named_values",
-    "path_of",
-    "refused",
-]
+from tidelog.api.cli.failures import CommandFailed, NoAnswer, UsedWrongly, refused
 
 _HASTE_S = 3.0
 _PIECE_BYTES = 64 * 1024

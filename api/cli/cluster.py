@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tidelog.api.cli.client import Client, UsedWrongly, named_values, path_of
+from tidelog.api.cli.client import Client, named_values, path_of
 from tidelog.api.cli.command_group import command_group
+from tidelog.api.cli.failures import UsedWrongly
 from tidelog.api.cli.options import Json, Server, SettingPairs
 from tidelog.api.cli.output import age, print_facts, print_json, print_table, readable_setting, size
 

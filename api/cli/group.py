@@ -12,9 +12,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from tidelog.api.cli import interrupts
-from tidelog.api.cli.client import Client, CommandFailed, UsedWrongly, path_of
+from tidelog.api.cli import completion, interrupts
+from tidelog.api.cli.client import Client, path_of
 from tidelog.api.cli.command_group import command_group
+from tidelog.api.cli.failures import CommandFailed, UsedWrongly
 from tidelog.api.cli.options import GroupName, Json, Server
 from tidelog.api.cli.output import counted, pretty, print_json, print_table, rich_table
 
@@ -167,7 +168,10 @@ def reset(
     value: Annotated[
         str | None, typer.Option(help="The offset, time, duration (1h) or records to shift.")
     ] = None,
-    topic: Annotated[list[str] | None, typer.Option(help="Only this topic; repeatable.")] = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this topic; repeatable.", autocompletion=completion.topics),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Even while the group has members.")

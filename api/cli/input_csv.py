@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tidelog.api.cli.client import UsedWrongly
+from tidelog.api.cli.failures import UsedWrongly
 from tidelog.api.cli.input_lines import LINE_BYTES_MAX, BadLine, Line, text_of
 from tidelog.api.cli.input_records import Common, InputRecord
 

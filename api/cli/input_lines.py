@@ -12,7 +12,7 @@ import select
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tidelog.api.cli.client import CommandFailed
+from tidelog.api.cli.failures import CommandFailed
 
 LINE_BYTES_MAX = 32 * 1024 * 1024
 """Of a line, or of a field of CSV that goes over many lines: what is held in memory at once."""

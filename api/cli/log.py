@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from tidelog.api.cli.client import CommandFailed
 from tidelog.api.cli.command_group import command_group
+from tidelog.api.cli.failures import CommandFailed
 from tidelog.api.cli.options import Json
 from tidelog.api.cli.output import print_json, print_table, size
 from tidelog.storage.batches.compression import CODEC_NAMES

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from tidelog.api.cli.client import Client, CommandFailed, NoAnswer, Refused, path_of
+from tidelog.api.cli.client import Client, path_of
+from tidelog.api.cli.failures import CommandFailed, NoAnswer, Refused
 from tidelog.api.cli.input_lines import BadLine
 from tidelog.api.cli.input_records import InputRecord
 from tidelog.api.cli.progress import Progress
