@@ -12,21 +12,18 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidelog.api.address import ANY_IPV4, Address, Addresses
 from tidelog.api.broker_log import BrokerLog
 from tidelog.api.caller import Rules
 from tidelog.api.config import Config
-from tidelog.api.http.server import HttpServer, is_loopback
+from tidelog.api.doors import Doors
 from tidelog.api.measures import Measures
 from tidelog.api.reloading import Reloading
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.door import Door
 from tidelog.api.start_log import RecoveryLog, tell_begin, tell_ready
 from tidelog.api.supervisor import Supervisor
 from tidelog.broker.broker import Broker
@@ -46,27 +43,6 @@ _SWITCH_S = 0.001
 _log = logging.getLogger("tidelog.broker")
 
 
-class CannotListen(Exception):
-    """An address is taken or not ours."""
-
-    def __init__(self, what: str, address: str, reason: str, flag: str) -> None:
-        super().__init__(
-            f"cannot listen on {address} for {what}: {reason}; choose another with {flag}"
-        )
-
-
-def _reason(error: OSError) -> str:
-    """In few words: the event loop adds the address; a name that is not found has no number."""
-    if isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    return os.strerror(error.errno or 0)
-
-
-def _is_shared(address: Address, others: Addresses) -> bool:
-    """Whether IPv4 has a listener of its own on the port of every address of IPv6."""
-    return address._replace(host=ANY_IPV4) in others
-
-
 class App:
     """One broker process, between ``start`` and ``stop``."""
 
@@ -84,8 +60,7 @@ class App:
             self.broker, self.coordinator, config, measures=Measures(self.broker.clock), rules=rules
         )
         self._watching: asyncio.Task[None] | None = None
-        self._http: HttpServer | None = None
-        self._kafka: Any = None
+        self._doors = Doors(self._context)
         self.addresses = self._context.addresses
 
     async def start(self) -> None:
@@ -94,16 +69,8 @@ class App:
         Health and metrics are answered from the beginning. Raises CannotListen,
         DirectoryUnreadable, DiskFailed, DiskFull, Interrupted.
         """
-        settings = self._config.broker
-        self._http = HttpServer(
-            Door(self._context),
-            head_limit=settings["http.max.header.bytes"],
-            patience_ms=settings["http.body.timeout.ms"],
-        )
-        http = self._http
-        self._context.measures.connections["http"] = lambda: http.connections
         try:
-            await self._listen()
+            await self._doors.listen()
         except BaseException:
             await self._stop_doors()
             await self.broker.abandon()
@@ -122,8 +89,7 @@ class App:
             await self.coordinator.start()
             self._report_recovery()
             self._watching = asyncio.ensure_future(self._context.measures.watch_loop())
-            if self._kafka is not None:
-                await self._kafka.serve()
+            await self._doors.serve()
         except BaseException:
             await self.stop()
             raise
@@ -142,40 +108,6 @@ class App:
         text = f"serving {', '.join(self.addresses.listeners)}"
         broken = len(self.broker.store.stopped())
         return f"{text}; {broken} partitions are broken, see /health/ready" if broken else text
-
-    async def _listen(self) -> None:
-        """HTTP is served at once, the address of Kafka only taken."""
-        config = self._config
-        assert self._http is not None
-        for address in config.http:
-            try:
-                taken = await self._http.start(address, only_ipv6=_is_shared(address, config.http))
-            except OSError as error:
-                flag = "--http HOST:PORT"
-                raise CannotListen("HTTP", str(address), _reason(error), flag) from error
-            self._tell_listener("http", taken)
-        if not config.kafka:
-            return
-        from tidelog.api.kafka.server import KafkaServer
-
-        self._kafka = KafkaServer(
-            self.broker, self.coordinator, self._context.measures, self._context.rules
-        )
-        told = config.advertised or (None,)
-        for number, address in enumerate(config.kafka):
-            advertised = told[min(number, len(told) - 1)]
-            only_ipv6 = _is_shared(address, config.kafka)
-            try:
-                taken = await self._kafka.bind(address, advertised, only_ipv6=only_ipv6)
-            except OSError as error:
-                flag = "--kafka HOST:PORT, or --no-kafka"
-                raise CannotListen("Kafka", str(address), _reason(error), flag) from error
-            self._tell_listener("kafka", taken)
-
-    def _tell_listener(self, door: str, address: Address) -> None:
-        listener = self.addresses.add(door, address)
-        if not is_loopback(address.host):
-            _log.warning("%s is open to the network without access control", listener)
 
     def _report_recovery(self) -> None:
         for cut in self.broker.store.cuts():
@@ -199,13 +131,7 @@ class App:
         await self.broker.close()
 
     async def _stop_doors(self) -> None:
-        grace_ms = self.broker.settings["shutdown.grace.ms"]
-        stops = []
-        if self._http is not None:
-            stops.append(self._http.stop(grace_ms))
-        if self._kafka is not None:
-            stops.append(self._kafka.stop(grace_ms / 1000))
-        await asyncio.gather(*stops)
+        await self._doors.stop(self.broker.settings["shutdown.grace.ms"])
 
 
 async def _serve(process: Process, broker_log: BrokerLog, movable: MovableTime | None) -> None:

@@ -135,8 +135,9 @@ def _run(
     # kio registers its types with this test library wherever it is installed, which would make
     # the first request of the Kafka protocol wait for about a second.
     sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type]
-    from tidelog.api.app import CannotListen, Process, run
+    from tidelog.api.app import Process, run
     from tidelog.api.broker_log import CannotLog
+    from tidelog.api.doors import CannotListen
     from tidelog.broker.errors import BrokerError
     from tidelog.storage.errors import StorageError
 

@@ -18,7 +18,7 @@ class HttpServer:
         self._site = Site(app, head_limit, patience_ms / 1000)
         self._servers: list[asyncio.Server] = []
 
-    async def start(self, address: Address, *, only_ipv6: bool = False) -> Address:
+    async def listen(self, address: Address, *, only_ipv6: bool = False) -> Address:
         """Begin to listen; the address in use. Raises OSError."""
         taken, servers = await listen(
             *(address, lambda: Connection(self._site)),
@@ -28,6 +28,9 @@ class HttpServer:
         )
         self._servers += servers
         return taken
+
+    async def serve(self) -> None:
+        """The application says itself what it cannot answer yet."""
 
     @property
     def connections(self) -> int:

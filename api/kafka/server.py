@@ -14,6 +14,7 @@ import logging
 import socket
 import struct
 from collections import deque
+from collections.abc import Iterator
 from typing import cast
 
 from tidelog.api.address import Address
@@ -47,8 +48,11 @@ class KafkaServer:
         broker: Broker,
         coordinator: Coordinator,
         measures: Measures,
+        *,
+        advertised: Iterator[Address | None],
         rules: Rules | None = None,
     ) -> None:
+        """``advertised`` is what clients of each address are told, None: what they used."""
         settings = broker.settings
         self.readers = broker.readers
         self.dispatcher = Dispatcher(broker, coordinator, measures, rules)
@@ -60,15 +64,12 @@ class KafkaServer:
         self.refused = Refusals(_log)
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._spares: list[bytearray] = []
+        self._advertised = advertised
         self._servers: list[asyncio.Server] = []
 
-    async def bind(
-        self, address: Address, advertised: Address | None, *, only_ipv6: bool = False
-    ) -> Address:
-        """Take an address, and say which it is; connections are refused still.
-
-        ``advertised`` is what clients that use it are told, None: what they used. Raises OSError.
-        """
+    async def listen(self, address: Address, *, only_ipv6: bool = False) -> Address:
+        """Take an address, and say which it is; connections are refused still. Raises OSError."""
+        advertised = next(self._advertised)
         taken, servers = await listen(
             *(address, lambda: Connection(self, advertised)),
             only_ipv6=only_ipv6,
@@ -107,7 +108,7 @@ class KafkaServer:
         if len(buffer) <= _SPARE_BYTES_MAX and len(self._spares) < _SPARES_MAX:
             self._spares.append(buffer)
 
-    async def stop(self, grace_s: float) -> int:
+    async def stop(self, grace_ms: int) -> int:
         """Answer what is under way, then close; how many connections were cut off."""
         for server in self._servers:
             server.close()
@@ -115,7 +116,7 @@ class KafkaServer:
             connection.drain()
         waits = [connection.closed for connection in self.connections]
         if waits:
-            await asyncio.wait(waits, timeout=grace_s)
+            await asyncio.wait(waits, timeout=grace_ms / 1000)
         late = list(self.connections)
         for connection in late:
             connection.abort()

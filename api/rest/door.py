@@ -49,7 +49,7 @@ _NO_ROUTE = "unmatched"
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
-class Door:
+class RestDoor:
     """The ASGI application."""
 
     def __init__(self, context: RestContext) -> None:

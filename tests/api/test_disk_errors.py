@@ -25,7 +25,7 @@ from tidelog.api.errors import http_error, kafka_error
 from tidelog.api.kafka.dispatch import Dispatcher
 from tidelog.api.kafka.peer import Peer
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.door import Door
+from tidelog.api.rest.door import RestDoor
 from tidelog.broker.broker import Broker
 from tidelog.broker.environment import Environment
 from tidelog.broker.local.local_log import log_of
@@ -99,7 +99,7 @@ async def site(tmp_path: Path, disk: RefusingDisk) -> AsyncIterator[Site]:
     await coordinator.start()
     await coordinator.loaded()
     await broker.create_topic("t", 1, SEGMENT)
-    transport = httpx.ASGITransport(Door(RestContext(broker, coordinator, config)))
+    transport = httpx.ASGITransport(RestDoor(RestContext(broker, coordinator, config)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         yield Site(broker, coordinator, http)
     await coordinator.close()
@@ -388,7 +388,7 @@ async def test_records_without_a_key_go_where_they_can(tmp_path: Path, disk: Ref
     with disk.refusing("sizes", "*/t-1", errno.EIO):
         broker = await Broker.open(config.data_dir, config.broker, Environment(disk=disk))
     context = RestContext(broker, Coordinator(broker), config)
-    transport = httpx.ASGITransport(Door(context))
+    transport = httpx.ASGITransport(RestDoor(context))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         for value in range(12):
             record = {"records": [{"value": value}]}
@@ -434,7 +434,7 @@ async def test_groups_whose_records_cannot_be_read_are_told(
     coordinator = Coordinator(broker)
     await coordinator.start()
     await coordinator.loaded()
-    transport = httpx.ASGITransport(Door(RestContext(broker, coordinator, config)))
+    transport = httpx.ASGITransport(RestDoor(RestContext(broker, coordinator, config)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         site = Site(broker, coordinator, http)
         status, told = await site.ready()

@@ -16,7 +16,7 @@ from tests.support.broker_process import BrokerProcess
 from tests.support.http_member import HttpMember, committed
 from tidelog.api.config import load_config
 from tidelog.api.rest.context import RestContext
-from tidelog.api.rest.door import Door
+from tidelog.api.rest.door import RestDoor
 from tidelog.broker.broker import Broker
 from tidelog.consumer_groups.coordinator import Coordinator
 from tidelog.consumer_groups.hosted.cursor import Cursor, encode_cursor
@@ -343,7 +343,7 @@ class TestLoading:
         broker = await Broker.open(config.data_dir, config.broker)
         await broker.create_topic("t", 1)
         context = RestContext(broker, Coordinator(broker), config)
-        transport = httpx.ASGITransport(Door(context))
+        transport = httpx.ASGITransport(RestDoor(context))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             yield http
         await broker.close()

@@ -44,7 +44,7 @@ def application() -> Application:
 @pytest.fixture
 async def address(application: Application) -> AsyncIterator[tuple[str, int]]:
     server = HttpServer(application, head_limit=1000, patience_ms=60_000)
-    yield await server.start(Address("127.0.0.1", 0))
+    yield await server.listen(Address("127.0.0.1", 0))
     assert await server.stop(0) == 0
 
 
