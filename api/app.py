@@ -85,7 +85,6 @@ class App:
         finally:
             sys.setswitchinterval(_USUAL_SWITCH_S)
         try:
-            self.broker.committed_offset = self.coordinator.offsets.committed_offset
             await self.coordinator.start()
             self._report_recovery()
             self._watching = asyncio.ensure_future(self._context.measures.watch_loop())
