@@ -18,7 +18,7 @@ from tests.support.mixed_absent import ABSENT
 from tests.support.mixed_groups import GROUPS
 from tests.support.mixed_records import RECORDS
 from tests.support.mixed_scene import INTERNAL, Scene, batch, prepare
-from tests.support.mixed_topics import BROKER, LOGGER, TOPIC, TOPICS
+from tests.support.mixed_topics import BROKER, TOPIC, TOPICS
 from tidelog.api.kafka.api_table import APIS
 
 pytestmark = pytest.mark.xdist_group("apache_kafka_broker")
@@ -177,11 +177,6 @@ _DIFFERENT = [
         *(_WHOLE_REQUEST, "describe_topic_partitions", 0),
         {"topics": [{"name": "no-such"}, {"name": ""}]},
         *([17, 3], [-1, -1]),
-    ),
-    Different(
-        *("loggers have no levels to be set here", "incremental_alter_configs", 1),
-        {"resources": [_resource(LOGGER, "1")]},
-        *([42], [40]),
     ),
 ]
 
