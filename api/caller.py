@@ -64,8 +64,9 @@ class Caller(NamedTuple):
     principal: str = "User:ANONYMOUS"
 
 
-_NOBODY = Caller("", "")
-CALLER: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
+NOBODY = Caller("", "")
+"""Who it is does not matter where everything is allowed."""
+CALLER: ContextVar[Caller] = ContextVar("caller", default=NOBODY)
 """Of the HTTP request that is being answered; set where there are rules."""
 
 

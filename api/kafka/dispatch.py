@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from tidelog.api.caller import Access, Caller, Rules
+from tidelog.api.caller import NOBODY, Access, Caller, Rules
 from tidelog.api.kafka.api_table import APIS
 from tidelog.api.kafka.peer import Call, Peer
 from tidelog.api.kafka.wire.apis import Api, handler, message_class
@@ -129,6 +129,7 @@ class Dispatcher:
         self._broker = broker
         self._coordinator = coordinator
         self._rules = rules
+        self._everything = Access(broker, NOBODY, None)
         self._measures = measures or Measures()
         self._now_ns = self._measures.now_ns
         self.refused = Refusals(_log, what="requests", outcome="")
@@ -167,7 +168,9 @@ class Dispatcher:
     def _call(self, version: int, client_id: str | None, peer: Peer) -> Call:
         broker, coordinator = self._broker, self._coordinator
         client_id = client_id or ""
-        access = Access(broker, Caller(peer.host, client_id), self._rules)
+        access = self._everything
+        if self._rules is not None:
+            access = Access(broker, Caller(peer.host, client_id), self._rules)
         return Call(broker, coordinator, version, client_id, peer, access, self.refused)
 
     def _find(self, header: RequestHeader) -> Route | None:
