@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
-from tidelog.api.config import OFF, Config, ConfigError, load_config, shown_settings
+from tidelog.api.config import CONFIG_FILE, OFF, Config, ConfigError, load_config, shown_settings
 
 FAILED, USAGE = 1, 2
 
@@ -109,8 +109,13 @@ def serve_as(given: argparse.Namespace) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from tidelog.broker.errors import BrokerError
 
+    file = given.config
+    if file is None and os.path.exists(CONFIG_FILE):
+        # What was read once is to be there when settings are read again.
+        file = CONFIG_FILE
+
     def load() -> Config:
-        return load_config(_flags(given), os.environ, file=given.config)
+        return load_config(_flags(given), os.environ, file=file)
 
     try:
         config = load()

@@ -69,7 +69,7 @@ def _print(server: str, found: dict[str, Any]) -> None:
             ("version", f"{broker['version']}, up {age(broker['uptime_ms'])}"),
             ("cluster", f"{broker['cluster_id']}, node {broker['node_id']}"),
             ("kafka", broker["kafka"] or "off"),
-            ("topics", f"{len(topics)} of {counted(partitions, 'partition')}"),
+            ("topics", f"{len(topics)} with {counted(partitions, 'partition')}"),
             ("records", f"{records} in {size(sum(one['bytes'] for one in topics))}"),
             ("groups", str(len(found["groups"]))),
         ]

@@ -39,7 +39,7 @@ def create(
     if json:
         print_json(created)
     else:
-        print(f"topic {topic} with {len(created['partitions'])} partitions")
+        print(f"topic {topic} with {counted(len(created['partitions']), 'partition')}")
 
 
 @app.command("list")
@@ -112,6 +112,8 @@ def alter(
     """Change a topic's settings or raise its partition count."""
     settings: dict[str, str | None] = {**named_values(setting or ())}
     settings.update(dict.fromkeys(reset or ()))
+    if not settings and partitions is None:
+        raise UsedWrongly("give --set NAME=VALUE, --reset NAME or --partitions COUNT")
     body = {"settings": settings, "partitions": partitions}
     changed = Client(server).call("PATCH", path_of("topics", topic), body=body)
     if json:

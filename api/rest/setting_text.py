@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tidelog.api.units import in_plain_numbers
-from tidelog.broker.settings.setting import Setting
+from tidelog.broker.settings.setting import Setting, find
 
 SettingIn = str | int | float | bool
 
@@ -18,7 +18,10 @@ def setting_texts(table: Mapping[str, Setting], given: Mapping[str, SettingIn]) 
 def setting_changes(
     table: Mapping[str, Setting], given: Mapping[str, SettingIn | None]
 ) -> dict[str, str | None]:
-    """As ``setting_texts``; None, which resets a setting, stays None."""
+    """As ``setting_texts``; None resets a setting that there is. Raises InvalidSetting."""
+    for name, value in given.items():
+        if value is None:
+            find(table, name)
     return {
         name: None if value is None else _text(table.get(name), value)
         for name, value in given.items()

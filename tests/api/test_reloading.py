@@ -116,6 +116,15 @@ def test_what_is_wrong_changes_nothing(reloaded: Reloaded, text: str, said: str)
     reloaded.broker.stop()
 
 
+def test_a_file_that_is_gone_changes_nothing(reloaded: Reloaded) -> None:
+    """It would mean every default."""
+    reloaded.file.unlink()
+    (told,) = [one for one in reloaded.reload() if one["level"] == "error"]
+    assert told["message"].startswith("settings stay as they are: tidelog.toml is not there")
+    reloaded.write("")
+    assert messages(reloaded.reload())[-1] == AGAIN
+
+
 def test_the_log_goes_on_in_a_new_file(reloaded: Reloaded) -> None:
     reloaded.reload()
     reloaded.log.rename(reloaded.log.with_suffix(".1"))

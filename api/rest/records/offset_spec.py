@@ -35,7 +35,8 @@ async def resolve_offset(partition: Partition, text: str, now_ms: int) -> int:
             return max(partition.start_offset, partition.high_watermark + number)
         if number <= _INT64_MAX:
             return number
-    message = f"offset {text!r} is not a number, earliest, latest, -N or ts:TIME"
+    known = "a number, earliest, latest, -N or ts:TIME, as in ts:2023-11-14 and ts:-1h"
+    message = f"offset {text!r} is not {known}"
     raise ApiError(422, "invalid_parameter", message, parameter="offset")
 
 

@@ -46,6 +46,10 @@ class TestTopic:
         assert again.stderr == "tidelog: topic 'life' exists already\n"
         run("topic", "alter", "life", "--reset", "retention.ms", "--partitions", "3")
         run("topic", "alter", "life", "--set", "segment.bytes=2000000")
+        nothing = run("topic", "alter", "life", status=2).stderr
+        assert "give --set NAME=VALUE, --reset NAME or --partitions COUNT" in nothing
+        unknown = run("topic", "alter", "life", "--reset", "retention.mss", status=1).stderr
+        assert "did you mean retention.ms?" in unknown
         shown = json.loads(run("topic", "show", "life", "--json").stdout)
         assert shown == http.get("/v1/topics/life").json()
         changed = {one["name"] for one in shown["settings"] if one["source"] == "topic"}

@@ -121,6 +121,9 @@ def test_change_settings_and_partitions(http: httpx.Client, single: str) -> None
     assert len(changed["partitions"]) == 3
     reset = http.patch(path, json={"settings": {"retention.ms": None}}).json()
     assert setting(reset, "retention.ms")["source"] == "default"
+    unknown = http.patch(path, json={"settings": {"retention.mss": None}})
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (422, "invalid_setting")
+    assert "did you mean retention.ms?" in unknown.json()["error"]["message"]
     fewer = http.patch(path, json={"settings": {"retention.ms": 1}, "partitions": 2})
     assert (fewer.status_code, code(fewer)) == (422, "invalid_partitions")
     bad = http.patch(path, json={"settings": {"segment.ms": 0}, "partitions": 9})
