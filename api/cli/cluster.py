@@ -54,6 +54,9 @@ def settings(
     if json:
         print_json(chosen)
         return
+    if not chosen:
+        print("every setting is at its default; --all-settings shows them")
+        return
     rows = [
         (one["name"], readable_setting(one["name"], one["value"] or ""), one["source"])
         for one in chosen
