@@ -154,6 +154,7 @@ def _run(copying: Copying) -> None:
     except CommandFailed as error:
         raise CommandFailed(f"{error}; {_copied(copying)}") from error
     except interrupts.ENDED as ended:
+        interrupts.heard()
         print(f"tidelog: {interrupts.word_for(ended)}; {_copied(copying)}", file=sys.stderr)
         raise
     print(_copied(copying), file=sys.stderr)

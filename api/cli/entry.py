@@ -20,8 +20,10 @@ def main() -> None:
             status = ended.code
         sys.stdout.flush()
     except KeyboardInterrupt:
+        interrupts.heard()
         status = _INTERRUPTED
     except interrupts.Terminated as ended:
+        interrupts.heard()
         status = _SIGNALLED + ended.number
     except OSError as error:
         status = _FAILED

@@ -76,6 +76,8 @@ class GroupMember:
             with interrupts.held():
                 self._client.call("DELETE", self._path)
         else:
+            if isinstance(error, interrupts.ENDED):
+                interrupts.heard()
             self._leave_in_haste()
 
     def records(

@@ -5,7 +5,8 @@ terminal is gone) as ``Terminated``. Those that the process was started to ignor
 
 The interpreter looks for signals between its steps. One that comes after the last look before a
 system call that waits would be seen when that is over, which may be never: a thread notices, and
-interrupts the call.
+interrupts the call. What is raised while an object is being done away with is swallowed: the same
+thread has it raised again, until the command has ``heard``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NUDGE = signal.SIGURG
 """Means nothing by itself."""
 _NUDGE_S = 0.02
+_AGAIN_S = 0.5
+"""What is raised gets to where it is heard sooner than this."""
 
 
 class Terminated(BaseException):
@@ -46,6 +49,8 @@ class _Signals:
         self.came: int | None = None
         """The number of the first."""
         self.held = 0
+        self.heard = False
+        self._raised_s = 0.0
 
     def take(self, number: int, _: FrameType | None) -> None:
         if self.came is not None:
@@ -55,7 +60,14 @@ class _Signals:
         if not self.held:
             self.raise_it()
 
+    def take_again(self, *_: object) -> None:
+        if self.came is None or self.held or self.heard:
+            return
+        if time.monotonic() - self._raised_s >= _AGAIN_S / 2:
+            self.raise_it()
+
     def raise_it(self) -> None:
+        self._raised_s = time.monotonic()
         if self.came == signal.SIGINT:
             raise KeyboardInterrupt
         if self.came is not None:
@@ -70,7 +82,7 @@ def install() -> None:
     for number in _ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _signals.take)
-    signal.signal(_NUDGE, lambda *_: None)
+    signal.signal(_NUDGE, _signals.take_again)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -80,10 +92,15 @@ def install() -> None:
 def _nudge(reading: int) -> None:
     """Have the main thread look for the signals whose numbers come in."""
     while numbers := os.read(reading, 64):
-        while _signals.came is None and not set(numbers).isdisjoint(_ENDING):
-            time.sleep(_NUDGE_S)
-            if _signals.came is None:
+        while not _signals.heard and not set(numbers).isdisjoint(_ENDING):
+            time.sleep(_NUDGE_S if _signals.came is None else _AGAIN_S)
+            if not _signals.heard:
                 signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
+
+
+def heard() -> None:
+    """The command ends: what the first signal has raised is on its way, or was caught."""
+    _signals.heard = True
 
 
 @contextlib.contextmanager

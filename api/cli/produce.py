@@ -253,6 +253,7 @@ def _send(sending: Sending, records: Iterator[InputRecord], noun: str) -> None:
     except CommandFailed as error:
         raise CommandFailed(f"{error}; {_so_far(sending, noun)}") from error
     except interrupts.ENDED as ended:
+        interrupts.heard()
         print(f"tidelog: {interrupts.word_for(ended)}; {_so_far(sending, noun)}", file=sys.stderr)
         raise
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -28,11 +29,16 @@ def write(broker: BrokerProcess, value: str) -> None:
         http.post("/v1/topics/t/records", json=body).raise_for_status()
 
 
-def start(words: list[str], url: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def start(words: list[str], url: str) -> Iterator[subprocess.Popen[bytes]]:
     pipe = subprocess.PIPE
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*TIDELOG, *words, "--server", url], stdout=pipe, stderr=pipe, env=environment()
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture

@@ -162,6 +162,32 @@ except KeyboardInterrupt:
 """
 
 
+SWALLOWED = """
+import os, signal
+from tidelog.api.cli import interrupts
+interrupts.install()
+
+class Gone:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(10))
+
+try:
+    Gone()
+    print("ready", flush=True)
+    os.read(os.pipe()[0], 1)
+except KeyboardInterrupt:
+    print("ended")
+"""
+
+
+def test_one_that_is_swallowed() -> None:
+    """What is raised while an object is done away with goes nowhere."""
+    words = [sys.executable, "-P", "-c", SWALLOWED]
+    ended = subprocess.run(words, capture_output=True, env=environment(), timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, b"ready\nended\n")
+
+
 def test_one_that_does_not_interrupt_what_the_command_waits_for() -> None:
     """As one that comes just before: here another thread gets it."""
     pipe = subprocess.PIPE
