@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from tidelog.broker.broker import Broker
-from tidelog.broker.errors import ClusterNotAuthorized, InternalTopic, TopicNotAuthorized
+from tidelog.broker.errors import ClusterNotAuthorized, TopicNotAuthorized
 from tidelog.broker.topic import Topic
 from tidelog.consumer_groups.errors import GroupNotAuthorized
 
@@ -102,15 +102,11 @@ class Access:
         Raises TopicNotAuthorized before it tells whether there is a topic of that name,
         UnknownTopic, UnknownTopicId, InternalTopic where ``operation`` would change one.
         """
-        if isinstance(key, str):
-            self.check_topic(key, operation)
-            topic = self._broker.topic(key)
-        else:
-            topic = self._broker.topic_by_id(key)
-            self.check_topic(topic.name, operation)
-        if operation in _CHANGES and topic.internal:
-            raise InternalTopic(topic.name)
-        return topic
+        name = key if isinstance(key, str) else self._broker.topic_by_id(key).name
+        self.check_topic(name, operation)
+        if operation in _CHANGES:
+            return self._broker.topic_to_change(name)
+        return self._broker.topic(name)
 
     def check_topic(self, name: str, operation: Operation) -> None:
         """Of one that need not be there. Raises TopicNotAuthorized."""

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import sys
-from importlib.metadata import version
 
+import tidelog
 from tidelog.api.config import Config
 from tidelog.broker.broker import Broker
 
@@ -20,7 +20,7 @@ _log = logging.getLogger("tidelog.broker")
 
 def tell_begin(config: Config) -> None:
     """Addresses and directory are ours; logs are opened next."""
-    directory, ours = os.path.abspath(config.data_dir), version("tidelog")
+    directory, ours = os.path.abspath(config.data_dir), tidelog.__version__
     _log.info(
         "Tidelog %s begins: data in %s, process %d, Python %s",
         *(ours, directory, os.getpid(), sys.version.split()[0]),

@@ -26,8 +26,6 @@ class LogFacts(NamedTuple):
     """What administrators ask of a log."""
 
     segments: int
-    unsealed_bytes: int
-    """Of the segment that is still written to: neither retention nor compaction takes them."""
     cleaned_offset: int
     """Compaction has read everything below it."""
     settings: LogSettings
@@ -67,6 +65,11 @@ class PartitionLog(Protocol):
 
     @property
     def size_bytes(self) -> int: ...
+
+    @property
+    def unsealed_bytes(self) -> int:
+        """Of the segment that is still written to: neither retention nor compaction takes them."""
+        ...
 
     @property
     def leader_epoch(self) -> int: ...

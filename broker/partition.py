@@ -97,6 +97,11 @@ class Partition:
         return self._log.size_bytes
 
     @property
+    def unsealed_bytes(self) -> int:
+        """Of what neither retention nor compaction takes yet."""
+        return self._log.unsealed_bytes
+
+    @property
     def leader_epoch(self) -> int:
         return self._log.leader_epoch
 

@@ -326,7 +326,7 @@ class _Writer(Generic[R]):
 
     def _is_long(self) -> bool:
         """Whether what cannot be compacted yet is as much as all the rest."""
-        size = self._partition.facts().unsealed_bytes
+        size = self._partition.unsealed_bytes
         return size > _ACTIVE_BYTES and size > self._partition.size_bytes - size
 
 

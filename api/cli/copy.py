@@ -23,6 +23,7 @@ from tidelog.api.cli.consume import (
 )
 from tidelog.api.cli.failures import CommandFailed, Refused, UsedWrongly
 from tidelog.api.cli.options import Server
+from tidelog.api.cli.output import counted
 
 if TYPE_CHECKING:
     from tidelog.api.cli.copying import Copying, Side
@@ -161,4 +162,4 @@ def _run(copying: Copying) -> None:
 
 
 def _copied(copying: Copying) -> str:
-    return f"{copying.copied} record{'' if copying.copied == 1 else 's'} copied"
+    return f"{counted(copying.copied, 'record')} copied"

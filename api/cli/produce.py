@@ -16,6 +16,7 @@ from tidelog.api.cli.encoded import Base64, encoded_parts
 from tidelog.api.cli.escapes import unescaped
 from tidelog.api.cli.failures import CommandFailed, UsedWrongly
 from tidelog.api.cli.options import Server, TopicName
+from tidelog.api.cli.output import counted
 
 if TYPE_CHECKING:
     from tidelog.api.cli.input_records import Common, InputRecord
@@ -157,7 +158,7 @@ def produce(
         sending = Sending(client, topic, acks, Progress(typed=typed))
         records = _records(given, common, sending.pause)
         _send(sending, records, "value" if values else "line")
-    print(f"{_count(sending.written)} written to {topic}", file=sys.stderr)
+    print(f"{counted(sending.written, 'record')} written to {topic}", file=sys.stderr)
 
 
 def _check(given: _Input, key: str | None, acks: str) -> None:
@@ -271,8 +272,4 @@ def _so_far(sending: Sending, noun: str) -> str:
 def _written(count: int, which: str = "") -> str:
     if not count:
         return "nothing was written"
-    return f"{_count(count)}{which} {'is' if count == 1 else 'are'} written"
-
-
-def _count(records: int) -> str:
-    return f"{records} record{'' if records == 1 else 's'}"
+    return f"{counted(count, 'record')}{which} {'is' if count == 1 else 'are'} written"

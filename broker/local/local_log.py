@@ -71,6 +71,10 @@ class LocalLog:
         return self.log.size_bytes
 
     @property
+    def unsealed_bytes(self) -> int:
+        return self.log.active.size
+
+    @property
     def leader_epoch(self) -> int:
         return self.log.epochs.current
 
@@ -181,7 +185,7 @@ class LocalLog:
         log = self.log
         damage = [cut for cut in log.cuts if cut.damage]
         return LogFacts(
-            *(len(log.segments), log.active.size, log.cleaned_offset, log.settings),
+            *(len(log.segments), log.cleaned_offset, log.settings),
             *(log.producers, damage),
         )
 

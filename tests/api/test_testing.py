@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import select
 import subprocess
 import sys
 import textwrap
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient
 
+from tests.support.tester import check_that_it_ends_with
 from tidelog.api import pytest_plugin
 from tidelog.testing import BrokerNotStarted, TidelogBroker
 
@@ -86,17 +86,7 @@ def test_settings_of_the_surroundings_do_not_reach_it(
 
 
 def test_the_broker_ends_when_the_process_that_tests_is_killed() -> None:
-    tester = subprocess.Popen(
-        [sys.executable, "-c", ABANDON], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert tester.stdout is not None
-    broker = os.pidfd_open(int(tester.stdout.readline()))
-    try:
-        tester.communicate(b"\n")
-        ended, _, _ = select.select([broker], [], [], 30)
-        assert ended
-    finally:
-        os.close(broker)
+    check_that_it_ends_with(ABANDON)
 
 
 def test_an_interrupt_from_the_keyboard_does_not_reach_it() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
 import re
 import select
 import subprocess
@@ -18,6 +17,7 @@ import httpx
 import pytest
 from confluent_kafka import Producer
 
+from tests.support.tester import check_that_it_ends_with
 from tidelog.testing import BrokerNotRunning, BrokerNotStarted, TidelogBroker
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -192,17 +192,7 @@ def test_a_stop_does_not_wait_for_a_paused_one() -> None:
 
 
 def test_a_paused_broker_ends_when_the_process_that_tests_is_killed() -> None:
-    tester = subprocess.Popen(
-        [sys.executable, "-c", ABANDON_PAUSED], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert tester.stdout is not None
-    broker = os.pidfd_open(int(tester.stdout.readline()))
-    try:
-        tester.communicate(b"\n")
-        ended, _, _ = select.select([broker], [], [], 30)
-        assert ended
-    finally:
-        os.close(broker)
+    check_that_it_ends_with(ABANDON_PAUSED)
 
 
 # Asyncio

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +14,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+import tidelog
 from tidelog.api.errors import MAY_PASS, ApiError, HttpError, http_error
 from tidelog.api.http.error_body import error_body
 from tidelog.api.http.half_characters import half_character
@@ -44,7 +44,7 @@ def build_app(context: RestContext) -> FastAPI:
     """The application behind the door."""
     app = FastAPI(
         title="Tidelog",
-        version=version("tidelog"),
+        version=tidelog.__version__,
         description="A Kafka-style, log-structured message broker.",
         openapi_url=None,
         redirect_slashes=False,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+import tidelog
 from tidelog.api.caller import (
     ALTER,
     ALTER_CONFIGS,
@@ -58,7 +58,7 @@ def _cache_routes(context: RestContext, router: APIRouter) -> None:
     @router.get("/", responses=errors())
     async def index(request: Request) -> Index:
         """Where things are."""
-        found = Index(version=version("tidelog"), kafka=context.addresses.kafka)
+        found = Index(version=tidelog.__version__, kafka=context.addresses.kafka)
         return found.below(request.scope["root_path"])
 
     @router.get("/v1/cache", responses=errors())
@@ -198,7 +198,7 @@ def _broker(context: RestContext) -> BrokerOut:
     topics = broker.topics()
     addresses = context.addresses
     return BrokerOut(
-        version=version("tidelog"),
+        version=tidelog.__version__,
         cluster_id=broker.cluster_id,
         node_id=broker.node_id,
         now_ms=broker.clock.now_ms(),

@@ -176,26 +176,28 @@ def _summary(topic: Topic, traffic: Traffic) -> TopicSummary:
     )
 
 
+def _partition(partition: Partition) -> PartitionOut:
+    facts = partition.facts()
+    return PartitionOut(
+        partition=partition.index,
+        start_offset=partition.start_offset,
+        end_offset=partition.end_offset,
+        high_watermark=partition.high_watermark,
+        bytes=partition.size_bytes,
+        segments=facts.segments,
+        leader_epoch=partition.leader_epoch,
+        writes_stopped=partition.writes_stopped,
+        offline=partition.offline is not None,
+        damage=[cut.kept_as for cut in facts.damage],
+    )
+
+
 def _describe(topic: Topic) -> TopicOut:
     return TopicOut(
         name=topic.name,
         id=str(topic.id),
         internal=topic.internal,
-        partitions=[
-            PartitionOut(
-                partition=p.index,
-                start_offset=p.start_offset,
-                end_offset=p.end_offset,
-                high_watermark=p.high_watermark,
-                bytes=p.size_bytes,
-                segments=p.facts().segments,
-                leader_epoch=p.leader_epoch,
-                writes_stopped=p.writes_stopped,
-                offline=p.offline is not None,
-                damage=[cut.kept_as for cut in p.facts().damage],
-            )
-            for p in topic.partitions
-        ],
+        partitions=[_partition(partition) for partition in topic.partitions],
         settings=[
             SettingOut(
                 name=value.name,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from importlib.metadata import version
 
 from prometheus_client import PROCESS_COLLECTOR, generate_latest
 
+import tidelog
 from tidelog.api.rest.administration.metrics.families import gauge, gauges
 from tidelog.broker.broker import Broker
 
 
 def machine_families(broker: Broker) -> list[str]:
     labels = ("version", "python")
-    build = [((version("tidelog"), platform.python_version()), 1)]
+    build = [((tidelog.__version__, platform.python_version()), 1)]
     families = [gauges("tidelog_build_info", "What runs here", labels, build)]
     families.append(generate_latest(PROCESS_COLLECTOR).decode())
     with contextlib.suppress(OSError):
